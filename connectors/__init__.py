@@ -1,0 +1,1 @@
+"""Talking to processors. Knows nothing of our refunds' life."""

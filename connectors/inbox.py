@@ -1,0 +1,169 @@
+"""The inbox: deliveries are kept before they are acknowledged, and the table is the queue.
+
+A worker claims waiting deliveries by lease and commits the claim with its attempt count first, so that a delivery
+that kills its worker is counted; `next_attempt_at` doubles as the end of the lease, so a claim that nobody finished
+is simply due again. `finish` is fenced by the lease: a worker that lost it cannot mark anything.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connections, transaction
+from django.db.models import F
+from django.dispatch import Signal
+from django.utils import timezone
+
+from connectors.contract import Connector, Delivery
+from connectors.models import DeliveryState, WebhookDelivery
+
+deliveries_waiting = Signal()
+"""Sent after a delivery was kept; whoever applies deliveries listens. Losing one is harmless, the ticker sweeps."""
+
+LEASE = dt.timedelta(seconds=120)
+BACKOFF = tuple(dt.timedelta(seconds=s) for s in (10, 60, 600, 3600, 21_600))
+KEPT_HEADERS = frozenset({"content-type", "user-agent", "date", "x-request-id", "x-forwarded-for"})
+_COLUMNS = "endpoint_id, received_at, body, headers_json, dedupe_key, hint_only, next_attempt_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One delivery about to be kept, in the order of the table's columns."""
+
+    endpoint_id: int
+    received_at: dt.datetime
+    body: bytes
+    headers_json: str
+    dedupe_key: str
+    hint_only: bool
+
+    def parameters(self) -> tuple[object, ...]:
+        received_at = self.received_at
+        return (
+            self.endpoint_id, received_at, self.body, self.headers_json, self.dedupe_key, self.hint_only, received_at,
+        )  # fmt: skip
+
+
+def row_of(endpoint_id: int, delivery: Delivery, connector: Connector, *, hint_only: bool) -> Row:
+    """The row for a verified delivery. Signature headers are kept (evidence), Authorization never is.
+
+    A late delivery gets a dedupe key of its own: kept only as a hint, it must not shut out the event itself.
+    """
+    key = connector.dedupe_key(delivery) or hashlib.sha256(delivery.body).hexdigest()
+    if len(key) > 70:
+        key = hashlib.sha256(key.encode()).hexdigest()
+    headers = {name: value for name, value in delivery.headers.items() if _worth_keeping(name)}
+    return Row(
+        endpoint_id=endpoint_id,
+        received_at=delivery.received_at,
+        body=delivery.body,
+        headers_json=json.dumps(headers),
+        dedupe_key=f"late:{key}" if hint_only else key,
+        hint_only=hint_only,
+    )
+
+
+def _worth_keeping(name: str) -> bool:
+    return name in KEPT_HEADERS or "signature" in name
+
+
+def keep(rows: Sequence[Row], *, using: str | None = None) -> None:
+    """Insert the deliveries in one statement, which commits by itself. A known one changes nothing.
+
+    Raises django.db.Error where the database cannot; then nothing may be acknowledged.
+    """
+    values = ", ".join(["(%s, %s, %s, %s, %s, %s, %s)"] * len(rows))
+    sql = (
+        f"INSERT INTO connectors_webhookdelivery ({_COLUMNS}) VALUES {values}"  # noqa: S608  (constants only)
+        " ON CONFLICT (endpoint_id, dedupe_key) DO NOTHING"
+    )
+    with connections[using or settings.INBOX_DATABASE].cursor() as cursor:
+        cursor.execute(sql, [parameter for row in rows for parameter in row.parameters()])
+
+
+def claim(*, limit: int, alone: bool = False) -> tuple[str, list[WebhookDelivery]]:
+    """Take due deliveries under a fresh lease: (lease, deliveries in the order they came).
+
+    Deliveries that were tried before are only given out `alone`, one at a time: should one of them kill its worker,
+    it takes nothing else down with it.
+    """
+    now = timezone.now()
+    lease = uuid.uuid4().hex
+    due = WebhookDelivery.objects.filter(state=DeliveryState.WAITING, next_attempt_at__lte=now)
+    due = due.filter(attempts__gt=0) if alone else due.filter(attempts=0)
+    with transaction.atomic(durable=True):
+        ids = list(
+            due.select_for_update(skip_locked=True, no_key=True)
+            .order_by("next_attempt_at", "id")
+            .values_list("id", flat=True)[: 1 if alone else limit]
+        )
+        WebhookDelivery.objects.filter(id__in=ids).update(
+            lease=lease, attempts=F("attempts") + 1, next_attempt_at=now + LEASE
+        )
+    return lease, list(WebhookDelivery.objects.filter(id__in=ids).select_related("endpoint").order_by("id"))
+
+
+def claim_one(delivery_id: int) -> tuple[str, list[WebhookDelivery]]:
+    """Take this delivery if it waits and nobody holds it: (lease, the delivery or nothing)."""
+    now, lease = timezone.now(), uuid.uuid4().hex
+    free = WebhookDelivery.objects.filter(id=delivery_id, state=DeliveryState.WAITING, next_attempt_at__lte=now)
+    free.update(lease=lease, attempts=F("attempts") + 1, next_attempt_at=now + LEASE)
+    return lease, list(WebhookDelivery.objects.filter(id=delivery_id, lease=lease).select_related("endpoint"))
+
+
+class LeaseLost(Exception):
+    """Another worker has taken these deliveries over; what this one did must be rolled back."""
+
+
+def finish(lease: str, outcomes: Iterable[tuple[int, str]]) -> None:
+    """Mark deliveries applied, inside the transaction that applied them. LeaseLost if any is no longer ours."""
+    by_outcome: dict[str, list[int]] = {}
+    for delivery_id, outcome in outcomes:
+        by_outcome.setdefault(outcome[:200], []).append(delivery_id)
+    for outcome, ids in by_outcome.items():
+        ours = WebhookDelivery.objects.filter(id__in=ids, lease=lease, state=DeliveryState.WAITING)
+        done = ours.update(
+            state=DeliveryState.APPLIED, outcome=outcome, error="", lease="", finished_at=timezone.now()
+        )
+        if done != len(ids):
+            raise LeaseLost(lease)
+
+
+def put_off(lease: str, delivery_id: int, *, attempts: int, error: str) -> bool:
+    """Try a delivery again later, or park it when its attempts are used up. True where it was parked."""
+    if attempts > len(BACKOFF):
+        return park(lease, delivery_id, reason=f"gave up after {attempts} attempts: {error}")
+    WebhookDelivery.objects.filter(id=delivery_id, lease=lease, state=DeliveryState.WAITING).update(
+        error=error[:2000], lease="", next_attempt_at=timezone.now() + BACKOFF[attempts - 1]
+    )
+    return False
+
+
+def park(lease: str, delivery_id: int, *, reason: str) -> bool:
+    """Set a delivery aside with the reason; it stays there until somebody replays it."""
+    ours = WebhookDelivery.objects.filter(id=delivery_id, lease=lease, state=DeliveryState.WAITING)
+    return bool(
+        ours.update(state=DeliveryState.PARKED, error=reason[:2000], outcome="", lease="", finished_at=timezone.now())
+    )
+
+
+def replay(delivery_ids: Iterable[int]) -> int:
+    """Put deliveries back into the queue as if they had just come; returns how many."""
+    return WebhookDelivery.objects.filter(id__in=list(delivery_ids)).update(
+        state=DeliveryState.WAITING, attempts=0, error="", outcome="", lease="", finished_at=None,
+        next_attempt_at=timezone.now(),
+    )  # fmt: skip
+
+
+def backlog_at_most(*, using: str | None = None) -> int:
+    """An upper bound of how many deliveries wait, from two index look-ups: the newest id less the first due one's."""
+    newest = WebhookDelivery.objects.using(using or settings.INBOX_DATABASE).order_by("-id").values_list("id", flat=True).first()
+    waiting = WebhookDelivery.objects.using(using or settings.INBOX_DATABASE).filter(state=DeliveryState.WAITING)
+    first = waiting.order_by("next_attempt_at", "id").values_list("id", flat=True).first()
+    return 0 if first is None or newest is None else newest - first + 1

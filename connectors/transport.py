@@ -1,0 +1,177 @@
+"""The only way out of the building: drives a connector's requests over one HTTP policy. No Django in it.
+
+The policy: only requests on the connector's allow-list, below its base URL; connect 5 s, read 20 s, 30 s for a whole
+exchange; at most 2 MiB of decoded body; no redirects, no cookies, no proxies from the environment. One log line a
+request, never a body or a secret. No retries: when to ask again is decided by the refund's own `next_poll_at`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+import time
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Self, TypeVar
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from connectors.contract import Answer, Connector, ConnectorError, MalformedAnswer, Operation, Refused, Unavailable
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS, READ_SECONDS, EXCHANGE_SECONDS = 5.0, 20.0, 30.0
+MAXIMUM_BODY_BYTES = 2 * 1024 * 1024
+MAXIMUM_EXCHANGES = 10
+_TIMEOUT = {"connect": CONNECT_SECONDS, "read": READ_SECONDS, "write": READ_SECONDS, "pool": EXCHANGE_SECONDS}
+_USER_AGENT = "refunddash"
+
+
+class Transport:
+    """Use as an async context manager; one instance may drive any number of operations at once.
+
+    `http` may be any httpx async transport: tests hand in one that answers by itself.
+    """
+
+    def __init__(self, http: httpx.AsyncBaseTransport | None = None, *, connections: int = 64) -> None:
+        self._http = http or AiohttpTransport(client=lambda: _session(connections))
+
+    async def __aenter__(self) -> Self:
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.__aexit__(kind, error, trace)
+
+    async def run(self, connector: Connector, operation: Operation[T], *, flow: str) -> Answer[T]:
+        """Drive one operation to its end. Raises a ConnectorError, and nothing else that the network could cause."""
+        response: httpx.Response | None = None
+        started, received_at = time.monotonic(), dt.datetime.now(dt.UTC)
+        try:
+            request = next(operation)
+            for _ in range(MAXIMUM_EXCHANGES):
+                started = time.monotonic()
+                response = await self._exchange(connector, request, flow)
+                received_at = dt.datetime.now(dt.UTC)
+                round_trip = time.monotonic() - started
+                request = operation.send(response)
+        except StopIteration as stop:
+            if response is None:
+                raise Refused("an operation that asks nothing has no answer") from None
+            return Answer(stop.value, _date(response), round_trip, received_at, connector.request_id(response))
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            # A connector reads answers of a shape it expects; another shape is the processor's doing, not a crash.
+            raise MalformedAnswer(f"the answer has an unexpected shape ({type(error).__name__}: {error})") from error
+        raise MalformedAnswer(f"no answer after {MAXIMUM_EXCHANGES} exchanges")
+
+    async def _exchange(self, connector: Connector, request: httpx.Request, flow: str) -> httpx.Response:
+        account = connector.account
+        _refuse_unless_allowed(connector, request)
+        request.headers["User-Agent"] = _USER_AGENT
+        request.extensions["timeout"] = _TIMEOUT
+        started = time.monotonic()
+        outcome: object = "-"
+        request_id = ""
+        try:
+            async with asyncio.timeout(EXCHANGE_SECONDS):
+                response = await self._http.handle_async_request(request)
+                try:
+                    body = await _read(response)
+                finally:
+                    await response.aclose()
+            outcome = response.status_code
+            whole = httpx.Response(response.status_code, headers=_plain_headers(response), content=body)
+            request_id = connector.request_id(whole)
+            return whole
+        except (TimeoutError, httpx.TimeoutException) as error:
+            outcome = "timeout"
+            raise Unavailable(f"{connector.label} did not answer in time") from error
+        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+            outcome = type(error).__name__
+            raise Unavailable(f"{connector.label} could not be reached ({outcome})") from error
+        finally:
+            log.info(
+                "request connector=%s account=%s flow=%s method=%s path=%s status=%s ms=%d request_id=%s",
+                type(connector).__name__, account.processor_account or account.environment, flow, request.method,
+                request.url.path, outcome, (time.monotonic() - started) * 1000, request_id,
+            )  # fmt: skip
+
+
+def _session(connections: int) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        limit=connections, keepalive_timeout=30, ssl=httpx.create_ssl_context(verify=True, trust_env=False)
+    )
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+
+
+def _refuse_unless_allowed(connector: Connector, request: httpx.Request) -> None:
+    if not str(request.url).startswith(connector.account.base_url + "/"):
+        raise Refused(f"{connector.label}: a request to another host than the account's")
+    if not any(allowed.permits(request) for allowed in connector.allowed_requests):
+        raise Refused(f"{connector.label}: {request.method} {request.url.path} is not on the allow-list")
+
+
+async def _read(response: httpx.Response) -> bytes:
+    """The decoded body, never more than the limit: a compressed body is unpacked as far as the limit and no further."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("identity", ""):
+        unpack = None
+    elif encoding in ("gzip", "deflate"):
+        unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    else:
+        raise MalformedAnswer(f"the answer is encoded as {encoding[:20]!r}, which was not asked for")
+    body = bytearray()
+    async for chunk in _raw(response):
+        room = MAXIMUM_BODY_BYTES - len(body) + 1
+        try:
+            body += chunk if unpack is None else unpack.decompress(chunk, room)
+        except zlib.error as error:
+            raise MalformedAnswer("the answer's compression is broken") from error
+        if len(body) > MAXIMUM_BODY_BYTES:
+            raise MalformedAnswer("the answer is larger than 2 MiB")
+    return bytes(body)
+
+
+def _raw(response: httpx.Response) -> AsyncIterator[bytes]:
+    stream = response.stream
+    if not isinstance(stream, httpx.AsyncByteStream):
+        raise MalformedAnswer("the transport gave a body that cannot be read")
+    return stream.__aiter__()
+
+
+def _plain_headers(response: httpx.Response) -> list[tuple[str, str]]:
+    """The headers without those that speak of the encoding we have undone."""
+    dropped = ("content-encoding", "content-length", "transfer-encoding")
+    return [(name, value) for name, value in response.headers.multi_items() if name.lower() not in dropped]
+
+
+def _date(response: httpx.Response) -> dt.datetime | None:
+    try:
+        moment = parsedate_to_datetime(response.headers["date"])
+    except (KeyError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+async def run_each(
+    jobs: Iterable[Callable[[], Awaitable[Answer[T]]]], *, at_once: int
+) -> list[Answer[T] | ConnectorError]:
+    """Run the jobs, so many at once, and return each one's answer or ConnectorError in their order."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def guarded(job: Callable[[], Awaitable[Answer[T]]]) -> Answer[T] | ConnectorError:
+        async with gate:
+            try:
+                return await job()
+            except ConnectorError as error:
+                return error
+
+    return list(await asyncio.gather(*(guarded(job) for job in jobs)))

@@ -1,0 +1,187 @@
+"""The one receiver of webhooks: verify, keep, acknowledge. Nothing is processed in the request.
+
+Never 2xx before the delivery is committed. The answers, and why each is what it is, stand in docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db.models import F
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+
+from connectors import inbox
+from connectors.committer import NotKept, committer
+from connectors.contract import Connector, Delivery, Endpoint, SignatureExpired, SignatureInvalid
+from connectors.models import WebhookEndpoint, hash_token
+
+log = logging.getLogger(__name__)
+
+MAXIMUM_BODY_BYTES = 1024 * 1024
+MAXIMUM_BACKLOG = 5_000_000
+CLOCK_IS_OFF_SECONDS = 60
+_CACHE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """What the receiver knows of an endpoint, kept for a few seconds so that a delivery costs one statement."""
+
+    endpoint_id: int
+    connector: Connector
+    endpoint: Endpoint
+    our_clock_is_off: bool
+    too_much_waits: bool
+    read_at: float
+
+
+_doors: dict[tuple[str, str], _Door] = {}
+
+
+@csrf_exempt
+def receive(request: HttpRequest, connector: str, token: str) -> HttpResponse:
+    """POST /webhooks/<connector>/<token>."""
+    if request.method != "POST":
+        return HttpResponse(status=405, headers={"Allow": "POST"})
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        return HttpResponse("Send the body without Content-Encoding.", status=415)
+    try:
+        door = _door(connector, hash_token(token))
+    except DatabaseError:
+        return _try_again()
+    if door is None:
+        return HttpResponse(status=404)
+    body = _read(request)
+    if body is None:
+        return HttpResponse("At most 1 MiB.", status=413)
+    delivery = Delivery(body, _headers(request), timezone.now())
+    return _answer(door, delivery)
+
+
+def _answer(door: _Door, delivery: Delivery) -> HttpResponse:
+    hint_only = False
+    try:
+        door.connector.verify_webhook(delivery, door.endpoint)
+    except SignatureExpired:
+        if not door.our_clock_is_off:
+            return HttpResponse("The signature's timestamp is outside the tolerance.", status=400)
+        hint_only = True
+    except SignatureInvalid as error:
+        _count_rejection(door.endpoint_id, str(error))
+        return HttpResponse(status=401)
+    if door.too_much_waits:
+        return _try_again()
+    try:
+        _keep(inbox.row_of(door.endpoint_id, delivery, door.connector, hint_only=hint_only))
+    except (DatabaseError, NotKept):
+        log.exception("inbox: a delivery could not be kept, answering 503 endpoint=%s", door.endpoint_id)
+        return _try_again()
+    _ring_doorbell()
+    acknowledgement = door.connector.acknowledgement
+    return HttpResponse(
+        acknowledgement.body, status=acknowledgement.http_status, content_type=acknowledgement.content_type
+    )
+
+
+def _keep(row: inbox.Row) -> None:
+    if settings.WEBHOOK_GROUP_COMMIT:
+        committer.keep(row)
+    else:
+        inbox.keep([row])
+
+
+def _try_again() -> HttpResponse:
+    return HttpResponse(status=503, headers={"Retry-After": "30"})
+
+
+def _headers(request: HttpRequest) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def _read(request: HttpRequest) -> bytes | None:
+    """The raw body, or None where it is too long; a length that lies is not believed."""
+    try:
+        declared = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        declared = 0
+    if declared > MAXIMUM_BODY_BYTES:
+        return None
+    body: bytes = request.read(MAXIMUM_BODY_BYTES + 1)
+    return body if len(body) <= MAXIMUM_BODY_BYTES else None
+
+
+def forget_doors() -> None:
+    """Read every endpoint anew at its next delivery (after an endpoint changed in this process)."""
+    _doors.clear()
+
+
+def _door(connector: str, token_hash: str) -> _Door | None:
+    door = _doors.get((connector, token_hash))
+    if door is not None and time.monotonic() - door.read_at < _CACHE_SECONDS:
+        return door
+    endpoints = WebhookEndpoint.objects.using(settings.INBOX_DATABASE).prefetch_related("accounts")
+    endpoint = endpoints.filter(token_hash=token_hash, connector=connector, enabled=True).first()
+    if endpoint is None:
+        _doors.pop((connector, token_hash), None)
+        return None
+    door = _Door(
+        endpoint_id=endpoint.pk,
+        connector=endpoint.connector_class(),
+        endpoint=endpoint.live_secrets(timezone.now()),
+        our_clock_is_off=any(abs(a.clock_skew_seconds) > CLOCK_IS_OFF_SECONDS for a in endpoint.accounts.all()),
+        too_much_waits=inbox.backlog_at_most() > MAXIMUM_BACKLOG,
+        read_at=time.monotonic(),
+    )
+    _doors[connector, token_hash] = door
+    return door
+
+
+class _Throttle:
+    """True at most once in `seconds`, in this process."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._last: dict[object, float] = {}
+
+    def permits(self, key: object = None) -> bool:
+        now = time.monotonic()
+        with self._lock:
+            if now - self._last.get(key, -self._seconds) < self._seconds:
+                return False
+            self._last[key] = now
+            return True
+
+
+_doorbell = _Throttle(1.0)
+_rejections = _Throttle(1.0)
+
+
+def _ring_doorbell() -> None:
+    if not _doorbell.permits():
+        return
+    # The delivery is safe; a doorbell out of order must not turn its acknowledgement into an error.
+    for receiver, result in inbox.deliveries_waiting.send_robust(sender=None):
+        if isinstance(result, Exception):
+            log.warning("inbox: the doorbell failed receiver=%s error=%s", receiver, type(result).__name__)
+
+
+def _count_rejection(endpoint_id: int, reason: str) -> None:
+    """Count signature failures; a flood of them costs one write a second, so the count is a lower bound."""
+    log.warning("inbox: signature rejected endpoint=%s reason=%s", endpoint_id, reason)
+    if not _rejections.permits(endpoint_id):
+        return
+    try:
+        WebhookEndpoint.objects.using(settings.INBOX_DATABASE).filter(pk=endpoint_id).update(
+            rejected_count=F("rejected_count") + 1, last_rejected_at=timezone.now()
+        )
+    except DatabaseError:
+        log.exception("inbox: could not count a rejected signature endpoint=%s", endpoint_id)
+

@@ -1,0 +1,1 @@
+"""The site: settings, urls, wsgi. The only place that knows both apps."""

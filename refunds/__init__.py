@@ -1,0 +1,1 @@
+"""Our refunds: what we know of each, since when, and from whom."""

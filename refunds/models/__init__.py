@@ -1,0 +1,23 @@
+"""What is kept of our refunds."""
+
+from refunds.models.access import ApiToken, Scope
+from refunds.models.alert import Alert, AlertKind
+from refunds.models.observation import Mark, Observation
+from refunds.models.outbox import OutboxEvent
+from refunds.models.polling import AccountPolling, CreationWindow, Sighting
+from refunds.models.refund import Refund, RefundQuerySet
+
+__all__ = [
+    "AccountPolling",
+    "Alert",
+    "AlertKind",
+    "ApiToken",
+    "CreationWindow",
+    "Mark",
+    "Observation",
+    "OutboxEvent",
+    "Refund",
+    "RefundQuerySet",
+    "Scope",
+    "Sighting",
+]

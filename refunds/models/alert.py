@@ -1,0 +1,60 @@
+"""Alerts: what a person has to know about, one open line per kind and subject."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from connectors.models import ConnectorAccount
+
+
+class AlertKind(models.TextChoices):
+    CREDENTIALS_REJECTED = "credentials_rejected"
+    NOT_OURS = "not_ours", "delivery for another account or mode"
+    DELIVERY_PARKED = "delivery_parked"
+    SIGNATURES_FAIL = "signatures_fail"
+    UNKNOWN_WORD = "unknown_word"
+    RETURNED_AFTER_SUCCESS = "returned_after_success"
+    REPEATED = "repeated", "signed tuple repeated"
+    FROM_THE_FUTURE = "from_the_future", "fact dated in the future"
+    CLOCK_SKEW = "clock_skew"
+
+
+class Alert(models.Model):
+    """Something happened, to this account, and somebody should do something about it."""
+
+    kind = models.CharField(max_length=40, choices=AlertKind.choices)
+    account = models.ForeignKey(ConnectorAccount, on_delete=models.CASCADE, null=True, related_name="+")
+    subject = models.CharField(max_length=255, help_text="What it is about: a refund, a delivery, a word.")
+    message = models.TextField(help_text="What happened and what to do, in one sentence each.")
+    first_at = models.DateTimeField(db_default=Now())
+    last_at = models.DateTimeField(db_default=Now())
+    count = models.PositiveIntegerField(default=1)
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-last_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "subject"], condition=Q(closed_at__isnull=True), name="alert_open_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.subject}"
+
+    @classmethod
+    def open(cls, kind: AlertKind, *, subject: str, message: str, account_id: int | None = None) -> None:
+        """Open the alert, or count it again where it is open already."""
+        still_open = cls.objects.filter(kind=kind, subject=subject[:255], closed_at__isnull=True)
+        if still_open.update(count=F("count") + 1, last_at=timezone.now(), message=message):
+            return
+        fresh = cls(kind=kind, subject=subject[:255], message=message, account_id=account_id)
+        cls.objects.bulk_create([fresh], ignore_conflicts=True)
+
+    @classmethod
+    def close(cls, kind: AlertKind, *, subject: str) -> None:
+        """Close it where it is open: the reason is gone."""
+        cls.objects.filter(kind=kind, subject=subject[:255], closed_at__isnull=True).update(closed_at=timezone.now())

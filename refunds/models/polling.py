@@ -1,0 +1,134 @@
+"""What the poller remembers of each account: its lease, its bucket, its breaker, and how far it has read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from connectors.fields import IdentifierField
+from connectors.models import ConnectorAccount
+from refunds import polling
+
+
+class AccountPolling(models.Model):
+    """One row an account. Every change is one conditional UPDATE, so several workers can share it."""
+
+    account = models.OneToOneField(ConnectorAccount, on_delete=models.CASCADE, related_name="polling")
+    lease = models.CharField(max_length=32, blank=True, default="")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    tokens = models.FloatField(default=1.0)
+    refilled_at = models.DateTimeField(default=timezone.now)
+    failures = models.PositiveIntegerField(default=0, help_text="Failed questions in a row.")
+    paused_until = models.DateTimeField(null=True, blank=True, help_text="Breaker open, or the processor said wait.")
+    pause_reason = models.CharField(max_length=120, blank=True, default="")
+    last_answer_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=300, blank=True, default="")
+    last_error_at = models.DateTimeField(null=True, blank=True)
+    changes_since = models.DateTimeField(null=True, blank=True)
+    changes_cursor = models.CharField(max_length=500, blank=True, default="")
+    changes_started_at = models.DateTimeField(null=True, blank=True)
+    next_changes_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name_plural = "account polling"
+
+    def __str__(self) -> str:
+        return f"polling of {self.account_id}"
+
+    @classmethod
+    def of(cls, account: ConnectorAccount) -> AccountPolling:
+        found, _ = cls.objects.get_or_create(account=account)
+        return found
+
+    def take_lease(self, *, seconds: float) -> bool:
+        """Become the one worker that polls this account; False where another one is."""
+        now, lease = timezone.now(), uuid.uuid4().hex
+        free = AccountPolling.objects.filter(Q(lease="") | Q(lease_until__lt=now), pk=self.pk)
+        if not free.update(lease=lease, lease_until=now + dt.timedelta(seconds=seconds)):
+            return False
+        self.refresh_from_db()
+        return True
+
+    def release_lease(self) -> None:
+        AccountPolling.objects.filter(pk=self.pk, lease=self.lease).update(lease="", lease_until=None)
+
+    def take_permits(self, wanted: int, *, per_second: float, person: bool = False) -> int:
+        """Up to `wanted` requests we may send now. A person's question always gets its permit, and the poller then
+        waits for the bucket to fill again."""
+        now = timezone.now()
+        self.refresh_from_db(fields=["tokens", "refilled_at"])
+        seconds = max((now - self.refilled_at).total_seconds(), 0.0)
+        available = polling.permits(tokens=self.tokens, seconds=seconds, per_second=per_second)
+        granted = wanted if person else max(min(wanted, int(available)), 0)
+        unchanged = AccountPolling.objects.filter(pk=self.pk, refilled_at=self.refilled_at, tokens=self.tokens)
+        if not unchanged.update(tokens=available - granted, refilled_at=now) and not person:
+            return 0
+        return granted
+
+    def paused(self, now: dt.datetime) -> bool:
+        return self.paused_until is not None and self.paused_until > now
+
+    def note_answer(self) -> None:
+        """The processor answered: close the breaker."""
+        now = timezone.now()
+        AccountPolling.objects.filter(pk=self.pk).update(
+            failures=0, paused_until=None, pause_reason="", last_answer_at=now
+        )
+
+    def note_failure(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        """A question failed: count it, and leave the processor alone as long as the breaker or Retry-After says."""
+        now = timezone.now()
+        AccountPolling.objects.filter(pk=self.pk).update(
+            failures=F("failures") + 1, last_error=message[:300], last_error_at=now
+        )
+        self.refresh_from_db()
+        breaker = polling.breaker_pause(self.failures) or dt.timedelta(0)
+        pause = max(breaker, dt.timedelta(seconds=retry_after_seconds or 0))
+        if pause:
+            reason = "the processor asked us to wait" if retry_after_seconds else "breaker open after failures"
+            self.pause(until=now + pause, reason=reason)
+
+    def pause(self, *, until: dt.datetime, reason: str) -> None:
+        longer = Q(paused_until__isnull=True) | Q(paused_until__lt=until)
+        AccountPolling.objects.filter(longer, pk=self.pk).update(paused_until=until, pause_reason=reason[:120])
+
+
+class CreationWindow(models.Model):
+    """The refunds an account created on one day (UTC), listed again and again so that nothing stays unseen."""
+
+    account = models.ForeignKey(ConnectorAccount, on_delete=models.CASCADE, related_name="+", db_index=False)
+    day = models.DateField()
+    next_list_at = models.DateTimeField()
+    cursor = models.CharField(max_length=500, blank=True, default="")
+    listed_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    refunds_seen = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "day"], name="window_once")]
+        indexes = [models.Index(fields=["account", "next_list_at"], name="window_due")]
+
+    def __str__(self) -> str:
+        return f"{self.account_id}: {self.day}"
+
+
+class Sighting(models.Model):
+    """A refund somebody mentioned (a hint) that we hold no evidence of: asked about until it is found."""
+
+    account = models.ForeignKey(ConnectorAccount, on_delete=models.CASCADE, related_name="+", db_index=False)
+    connector_refund_id = IdentifierField(max_length=255)
+    connector_transaction_id = IdentifierField(max_length=255, blank=True, default="")
+    seen_at = models.DateTimeField()
+    next_poll_at = models.DateTimeField(null=True)
+    polls_done = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "connector_refund_id"], name="sighting_once")]
+        indexes = [models.Index(fields=["account", "next_poll_at"], name="sighting_due")]
+
+    def __str__(self) -> str:
+        return self.connector_refund_id

@@ -1,0 +1,43 @@
+"""Every write to what we know of refunds. Transactions begin here and in the inbox's `keep`, nowhere else."""
+
+from refunds.services.asking import NetworkInTransaction, processors_replaced_by
+from refunds.services.backfill import BackfillProgress, backfill
+from refunds.services.checking import AccountCheck, check_account
+from refunds.services.deliveries import apply_deliveries
+from refunds.services.events import HandledEvent, UnifiedEvent, UnverifiedEvent, handle_event
+from refunds.services.housekeeping import recognize_words, release_held
+from refunds.services.polling import poll_account
+from refunds.services.recording import Recorded, item_of_answer, item_of_event, record_facts
+from refunds.services.registration import Outcome, Registered, Registration, register_refunds
+from refunds.services.rehearsal import DryRunChange, dry_run
+from refunds.services.syncing import SyncResult, get_refund, sync_refund
+
+__all__ = [
+    "AccountCheck",
+    "BackfillProgress",
+    "DryRunChange",
+    "HandledEvent",
+    "NetworkInTransaction",
+    "Outcome",
+    "Recorded",
+    "Registered",
+    "Registration",
+    "SyncResult",
+    "UnifiedEvent",
+    "UnverifiedEvent",
+    "apply_deliveries",
+    "backfill",
+    "check_account",
+    "dry_run",
+    "get_refund",
+    "handle_event",
+    "item_of_answer",
+    "item_of_event",
+    "poll_account",
+    "processors_replaced_by",
+    "recognize_words",
+    "record_facts",
+    "register_refunds",
+    "release_held",
+    "sync_refund",
+]

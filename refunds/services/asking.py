@@ -1,0 +1,143 @@
+"""Asking processors: from sync code to the one async transport and back, and what each answer means for the account.
+
+Never inside a transaction: a lock held over the network would let one slow processor stop the house.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import contextmanager
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+from django.db import connection
+from django.db.models import Q
+from django.utils import timezone
+
+from connectors.contract import (
+    Answer, Connector, ConnectorError, CredentialsRejected, Operation, RefundNotFound, Unavailable,
+)  # fmt: skip
+from connectors.models import ConnectorAccount
+from connectors.transport import Transport, run_each
+from refunds import polling
+from refunds.models import AccountPolling, Alert, AlertKind
+
+CLOCK_SKEW_WORTH_NOTING_SECONDS = 5.0
+CLOCK_SKEW_ALERT_SECONDS = 60.0
+
+Result = Answer[Any] | ConnectorError
+Ask = Callable[[Connector], Operation[Any]]
+
+
+class NetworkInTransaction(RuntimeError):
+    """A request to a processor was about to be sent while a transaction was open."""
+
+
+_http: httpx.AsyncBaseTransport | None = None
+
+
+@contextmanager
+def processors_replaced_by(http: httpx.AsyncBaseTransport) -> Iterator[None]:
+    """Answer every request by this httpx transport instead of the network: how tests put a processor in place."""
+    global _http  # noqa: PLW0603
+    before, _http = _http, http
+    try:
+        yield
+    finally:
+        _http = before
+
+
+def ask(account: ConnectorAccount, questions: Sequence[Ask], *, flow: str, at_once: int = 16) -> list[Result]:
+    """Put questions to an account's processor, so many at once; an Answer or a ConnectorError for each.
+
+    Notes what the answers say of the account: its breaker, its credentials, the distance between our clocks.
+    """
+    refuse_in_transaction()
+    connector = account.speaks()
+    results = asyncio.run(_drive(connector, questions, flow, at_once))
+    _note(account, results)
+    return results
+
+
+def refuse_in_transaction() -> None:
+    """Raise NetworkInTransaction inside an open transaction; a test case's own block does not count."""
+    if any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
+        raise NetworkInTransaction("close the transaction before asking a processor")
+
+
+async def _drive(connector: Connector, questions: Sequence[Ask], flow: str, at_once: int) -> list[Result]:
+    async with Transport(_http, connections=at_once) as transport:
+
+        def job(question: Ask) -> Callable[[], Awaitable[Answer[Any]]]:
+            return lambda: transport.run(connector, question(connector), flow=flow)
+
+        return await run_each([job(question) for question in questions], at_once=at_once)
+
+
+def _note(account: ConnectorAccount, results: Sequence[Result]) -> None:
+    state = AccountPolling.of(account)
+    rejected = next((r for r in results if isinstance(r, CredentialsRejected)), None)
+    answers = [r for r in results if isinstance(r, Answer)]
+    if rejected is not None:
+        _credentials_rejected(account, state, rejected)
+    elif answers:
+        _credentials_work(account)
+    unavailable = next((r for r in reversed(results) if isinstance(r, Unavailable)), None)
+    if unavailable is not None:
+        state.note_failure(str(unavailable), retry_after_seconds=unavailable.retry_after_seconds)
+    elif answers or any(isinstance(r, RefundNotFound) for r in results):
+        if rejected is None:
+            state.note_answer()
+    if answers:
+        _note_clock(account, answers[-1])
+
+
+def _credentials_rejected(account: ConnectorAccount, state: AccountPolling, error: CredentialsRejected) -> None:
+    """Stop asking but for one probe an hour; the other accounts go on."""
+    now = timezone.now()
+    ConnectorAccount.objects.filter(pk=account.pk, credentials_rejected_at__isnull=True).update(
+        credentials_rejected_at=now
+    )
+    account.credentials_rejected_at = account.credentials_rejected_at or now
+    state.note_failure(str(error))
+    state.pause(until=now + polling.REJECTED_PROBE_EVERY, reason="credentials rejected")
+    Alert.open(
+        AlertKind.CREDENTIALS_REJECTED,
+        subject=account.name,
+        account_id=account.pk,
+        message=f"{account.connector_class.label} rejects the credentials of {account.name}. Put in a working key; "
+        "it is tried once an hour and the account resumes by itself.",
+    )
+
+
+def _credentials_work(account: ConnectorAccount) -> None:
+    rejected = ConnectorAccount.objects.filter(pk=account.pk, credentials_rejected_at__isnull=False)
+    if rejected.update(credentials_rejected_at=None):
+        account.credentials_rejected_at = None
+        Alert.close(AlertKind.CREDENTIALS_REJECTED, subject=account.name)
+
+
+def _note_clock(account: ConnectorAccount, answer: Answer[Any]) -> None:
+    """How far our clock is ahead of the processor's, by its Date header; kept where it matters."""
+    if answer.date is None:
+        return
+    skew = (answer.received_at - dt.timedelta(seconds=answer.round_trip_seconds / 2) - answer.date).total_seconds()
+    # A Date header counts whole seconds.
+    skew = 0.0 if abs(skew) < CLOCK_SKEW_WORTH_NOTING_SECONDS else round(skew, 1)
+    if skew == account.clock_skew_seconds:
+        return
+    ConnectorAccount.objects.filter(~Q(clock_skew_seconds=skew), pk=account.pk).update(clock_skew_seconds=skew)
+    account.clock_skew_seconds = skew
+    if abs(skew) > CLOCK_SKEW_ALERT_SECONDS:
+        Alert.open(
+            AlertKind.CLOCK_SKEW,
+            subject=account.name,
+            account_id=account.pk,
+            message=f"Our clock and {account.connector_class.label}'s differ by {skew:+.0f} seconds. Check the time "
+            "service of this machine; until then late webhooks only make us ask again.",
+        )
+    else:
+        Alert.close(AlertKind.CLOCK_SKEW, subject=account.name)

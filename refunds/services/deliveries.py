@@ -1,0 +1,285 @@
+"""Applying deliveries: from the inbox to the refunds, a few hundred at a time.
+
+Claim, parse, and then one transaction that records the facts and marks the deliveries done, fenced by the lease. A
+batch that fails is taken apart and applied one by one, so that one poisoned delivery stops nobody else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from django.db import transaction
+from django.utils import timezone
+
+from connectors import inbox, registry
+from connectors.contract import Connector, Fact, Hint, Item, MalformedAnswer, Mark, RefundReference, Scope, Unreadable
+from connectors.models import ConnectorAccount, WebhookDelivery, WebhookEndpoint
+from refunds.facts import Source
+from refunds.models import AccountPolling, Alert, AlertKind, Refund, RefundQuerySet, Sighting
+from refunds.models import Mark as MarkRow
+from refunds.services import recording
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+
+
+@dataclass(slots=True)
+class Read:
+    """A delivery in our own terms: what it says, for which account, and what of it we may not or cannot apply."""
+
+    delivery: WebhookDelivery
+    facts: list[recording.Item] = field(default_factory=list)
+    hints: list[tuple[ConnectorAccount, Hint]] = field(default_factory=list)
+    marks: list[tuple[ConnectorAccount, Mark]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> str:
+        counts = ((len(self.facts), "fact"), (len(self.hints), "hint"), (len(self.marks), "mark"))
+        said = ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in counts if n)
+        return said or "nothing about refunds"
+
+
+def apply_deliveries(*, limit: int = BATCH) -> int:
+    """Apply one batch of waiting deliveries; returns how many were claimed. Call again while it returns any."""
+    lease, claimed = inbox.claim(limit=limit)
+    if not claimed:
+        lease, claimed = inbox.claim(limit=1, alone=True)
+    if claimed:
+        _apply(lease, claimed)
+    return len(claimed)
+
+
+def apply_one(delivery_id: int) -> list[Read]:
+    """Apply one delivery now, if nobody else has it; what it said either way (HandleEvent answers with it)."""
+    lease, claimed = inbox.claim_one(delivery_id)
+    _apply(lease, claimed)
+    delivery = WebhookDelivery.objects.select_related("endpoint").get(pk=delivery_id)
+    return [read(delivery, endpoint_accounts([delivery]))]
+
+
+def _apply(lease: str, claimed: Sequence[WebhookDelivery]) -> None:
+    accounts = endpoint_accounts(claimed)
+    readable = [found for delivery in claimed if (found := _read_or_put_off(lease, delivery, accounts)) is not None]
+    if not readable:
+        return
+    try:
+        _record(lease, readable)
+    except inbox.LeaseLost:
+        log.warning("deliveries: lost the lease of a batch of %d, another worker has it", len(readable))
+    except Exception:
+        log.exception("deliveries: a batch of %d failed, applying one by one", len(readable))
+        _apply_singly(lease, readable)
+
+
+def _apply_singly(lease: str, readable: Sequence[Read]) -> None:
+    for found in readable:
+        try:
+            _record(lease, [found])
+        except inbox.LeaseLost:
+            log.warning("deliveries: lost the lease of delivery %s", found.delivery.pk)
+        except Exception as error:
+            log.exception("deliveries: delivery %s failed", found.delivery.pk)
+            _put_off(lease, found.delivery, f"{type(error).__name__}: {error}")
+
+
+def _read_or_put_off(
+    lease: str, delivery: WebhookDelivery, accounts: dict[int, list[ConnectorAccount]]
+) -> Read | None:
+    if delivery.attempts > len(inbox.BACKOFF) + 1:
+        # Its worker died each time before it could say so.
+        _put_off(lease, delivery, "every worker that took it died")
+        return None
+    try:
+        return read(delivery, accounts)
+    except MalformedAnswer as error:
+        inbox.park(lease, delivery.pk, reason=f"cannot be read: {error}")
+        _alert_parked(delivery, f"cannot be read: {error}")
+    except Exception as error:
+        log.exception("deliveries: delivery %s could not be read", delivery.pk)
+        _put_off(lease, delivery, f"{type(error).__name__}: {error}")
+    return None
+
+
+def _put_off(lease: str, delivery: WebhookDelivery, reason: str) -> None:
+    if inbox.put_off(lease, delivery.pk, attempts=delivery.attempts, error=reason):
+        _alert_parked(delivery, reason)
+
+
+# Reading.
+
+
+def endpoint_accounts(deliveries: Iterable[WebhookDelivery]) -> dict[int, list[ConnectorAccount]]:
+    endpoints = WebhookEndpoint.objects.filter(pk__in={d.endpoint_id for d in deliveries})
+    return {endpoint.pk: list(endpoint.accounts.all()) for endpoint in endpoints.prefetch_related("accounts")}
+
+
+def read(delivery: WebhookDelivery, accounts: dict[int, list[ConnectorAccount]]) -> Read:
+    """What a delivery says. MalformedAnswer where it makes no sense as a whole."""
+    connector = _unbound(delivery.endpoint.connector)
+    found = Read(delivery)
+    found.items = connector.parse_webhook(delivery.as_it_came())
+    ours = accounts[delivery.endpoint_id]
+    for item in found.items:
+        if isinstance(item, Unreadable):
+            found.refused.append(f"an item cannot be read: {item.reason}")
+            continue
+        account = _account_for(item.scope, ours)
+        if account is None:
+            found.refused.append(_not_ours(item.scope, ours))
+        else:
+            _sort_in(found, item, account, delivery)
+    return found
+
+
+_connectors: dict[str, Connector] = {}
+
+
+def _unbound(name: str) -> Connector:
+    if name not in _connectors:
+        _connectors[name] = registry.connector(name)()
+    return _connectors[name]
+
+
+def _account_for(scope: Scope, ours: Sequence[ConnectorAccount]) -> ConnectorAccount | None:
+    """The endpoint's account an item speaks for. Without a name in it, the endpoint's only account is meant."""
+    right_mode = [a for a in ours if scope.live is None or scope.live == a.live]
+    if scope.processor_account:
+        named = [a for a in right_mode if a.processor_account == scope.processor_account]
+        return named[0] if named else None
+    return right_mode[0] if len(ours) == 1 and right_mode else None
+
+
+def _not_ours(scope: Scope, ours: Sequence[ConnectorAccount]) -> str:
+    speaks_for = ", ".join(f"{a.processor_account or a.name} ({'live' if a.live else 'test'})" for a in ours)
+    mode = {True: "live", False: "test", None: "any mode"}[scope.live]
+    return (
+        f"an item is for merchant account {scope.processor_account or '(unnamed)'} ({mode}); "
+        f"this endpoint speaks for {speaks_for or 'no account'}"
+    )
+
+
+def _sort_in(found: Read, item: Fact | Hint | Mark, account: ConnectorAccount, delivery: WebhookDelivery) -> None:
+    if isinstance(item, Mark):
+        found.marks.append((account, item))
+    elif isinstance(item, Hint):
+        found.hints.append((account, item))
+    elif delivery.hint_only:
+        found.hints.append((account, _as_hint(item)))
+    else:
+        found.facts.append(
+            recording.item_of_event(
+                item,
+                account_id=account.pk,
+                source=Source.WEBHOOK,
+                received_at=delivery.received_at,
+                delivery_id=delivery.pk,
+            )
+        )
+
+
+def _as_hint(fact: Fact) -> Hint:
+    reference = RefundReference(fact.connector_refund_id, fact.connector_transaction_id, fact.merchant_order_id)
+    return Hint(reference=reference, event_id=fact.event_id, event_type=fact.event_type, occurred_at=fact.occurred_at)
+
+
+# Recording.
+
+
+def _record(lease: str, readable: Sequence[Read]) -> None:
+    with transaction.atomic(durable=True):
+        recording.record([item for found in readable for item in found.facts])
+        keep_marks([(a, mark, found.delivery) for found in readable for a, mark in found.marks])
+        follow_hints([pair for found in readable for pair in found.hints])
+        inbox.finish(lease, ((found.delivery.pk, found.outcome) for found in readable if not found.refused))
+        for found in readable:
+            if found.refused:
+                _park_refused(lease, found)
+
+
+def _park_refused(lease: str, found: Read) -> None:
+    """What was ours in the delivery is applied; the rest of it is set aside and somebody is told."""
+    reason = "; ".join(dict.fromkeys(found.refused))
+    if not inbox.park(lease, found.delivery.pk, reason=f"{reason} (applied of it: {found.outcome})"):
+        raise inbox.LeaseLost(lease)
+    if any("merchant account" in line for line in found.refused):
+        endpoint = found.delivery.endpoint
+        Alert.open(
+            AlertKind.NOT_OURS,
+            subject=f"endpoint {endpoint.pk}",
+            message=f"Delivery {found.delivery.pk} at {endpoint}: {reason}. It was not applied: correct the webhook's "
+            "address at the processor, or add the account to the endpoint and replay the delivery.",
+        )
+    else:
+        _alert_parked(found.delivery, reason)
+
+
+def _alert_parked(delivery: WebhookDelivery, reason: str) -> None:
+    Alert.open(
+        AlertKind.DELIVERY_PARKED,
+        subject=f"endpoint {delivery.endpoint_id}",
+        message=f"Delivery {delivery.pk} was parked: {reason[:300]}. Look at it, and replay it once the cause is gone.",
+    )
+
+
+def keep_marks(marks: Iterable[tuple[ConnectorAccount, Mark, WebhookDelivery | None]]) -> None:
+    """Keep marks; the same event twice is one."""
+    now = timezone.now()
+    MarkRow.objects.bulk_create(
+        [
+            MarkRow(
+                account=account,
+                kind=mark.kind,
+                connector_refund_id=mark.reference.connector_refund_id[:255],
+                connector_transaction_id=mark.reference.connector_transaction_id[:255],
+                event_type=mark.event_type[:120],
+                event_id=mark.event_id[:255],
+                as_of=mark.occurred_at or (delivery.received_at if delivery else now),
+                received_at=delivery.received_at if delivery else now,
+            )
+            for account, mark, delivery in marks
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def follow_hints(hints: Iterable[tuple[ConnectorAccount, Hint]]) -> None:
+    """Ask again soon: about the refund that was named, the payment's refunds, or, knowing none, what has changed."""
+    now = timezone.now()
+    for account, hint in hints:
+        if hint.report is not None:
+            log.info("report announced account=%s name=%s", account.name, hint.report.name[:120])
+            continue
+        reference = hint.reference
+        known = _referred_to(account, reference)
+        if account.connector_class.supports("get_refund"):
+            if known.update(next_poll_at=now):
+                continue
+            if reference.connector_refund_id:
+                _sight(account, reference, now=now)
+                continue
+        AccountPolling.of(account)
+        AccountPolling.objects.filter(account=account, next_changes_at__gt=now).update(next_changes_at=now)
+
+
+def _referred_to(account: ConnectorAccount, reference: RefundReference) -> RefundQuerySet:
+    if reference.connector_refund_id:
+        return Refund.objects.filter(account=account, connector_refund_id=reference.connector_refund_id)
+    if reference.connector_transaction_id:
+        return Refund.objects.filter(account=account, connector_transaction_id=reference.connector_transaction_id)
+    return Refund.objects.none()
+
+
+def _sight(account: ConnectorAccount, reference: RefundReference, *, now: object) -> None:
+    sighting = Sighting(
+        account=account,
+        connector_refund_id=reference.connector_refund_id[:255],
+        connector_transaction_id=reference.connector_transaction_id[:255],
+        seen_at=now,
+        next_poll_at=now,
+    )
+    Sighting.objects.bulk_create([sighting], ignore_conflicts=True)

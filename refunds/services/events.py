@@ -1,0 +1,133 @@
+"""HandleEvent: another system received a processor's webhook and hands it in; it is verified, kept and applied here."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from connectors import inbox
+from connectors.contract import (
+    Acknowledgement, Connector, Delivery, Fact, Hint, Item, Mark, SignatureExpired, SignatureInvalid, Unreadable,
+)  # fmt: skip
+from connectors.models import ConnectorAccount, WebhookDelivery, WebhookEndpoint
+from refunds.models import Refund
+from refunds.services import deliveries
+from refunds.services.syncing import get_refund
+
+
+class UnverifiedEvent(Exception):
+    """No secret of the account's endpoints vouches for these bytes; nothing was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnifiedEvent:
+    """One event in our words; `kind` is fact, hint, mark or unreadable."""
+
+    event_type: str
+    kind: str
+    source_verified: bool
+    refund: Refund | None
+    native_status: str = ""
+    stage: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HandledEvent:
+    """What the events were, and the acknowledgement the receiving system should give the processor."""
+
+    delivery_id: int
+    duplicate: bool
+    late: bool
+    events: list[UnifiedEvent]
+    acknowledgement: Acknowledgement
+
+
+def handle_event(account: ConnectorAccount, delivery: Delivery, *, verify_with_processor: bool) -> HandledEvent:
+    """Verify a relayed delivery with the account's endpoints' secrets, keep it and apply it at once.
+
+    An event older than the tolerance is authentic but late: it only makes us ask. Raises UnverifiedEvent.
+    """
+    endpoint, late = _verified_by(account, delivery)
+    connector = endpoint.connector_class()
+    row = inbox.row_of(endpoint.pk, delivery, connector, hint_only=late)
+    kept = WebhookDelivery.objects.filter(endpoint=endpoint, dedupe_key=row.dedupe_key)
+    duplicate = kept.exists()
+    inbox.keep([row], using="default")
+    found = kept.get()
+    deliveries.apply_one(found.pk)
+    events = [_unified(item, account, found) for item in _items(connector, found)]
+    if verify_with_processor:
+        events = [_verified_live(event, account) for event in events]
+    return HandledEvent(found.pk, duplicate, late, events, connector.acknowledgement)
+
+
+def _verified_by(account: ConnectorAccount, delivery: Delivery) -> tuple[WebhookEndpoint, bool]:
+    now, expired = timezone.now(), None
+    age = now - delivery.received_at
+    for endpoint in account.endpoints.filter(enabled=True):
+        secrets = endpoint.live_secrets(now)
+        try:
+            endpoint.connector_class().verify_webhook(delivery, secrets)
+        except SignatureExpired:
+            expired = expired or endpoint
+        except SignatureInvalid:
+            continue
+        else:
+            return endpoint, age > dt.timedelta(seconds=endpoint.tolerance_seconds)
+    if expired is not None:
+        return expired, True
+    raise UnverifiedEvent("no secret of this account's endpoints vouches for this event")
+
+
+def _items(connector: Connector, found: WebhookDelivery) -> list[Item]:
+    return connector.parse_webhook(found.as_it_came())
+
+
+def _unified(item: Item, account: ConnectorAccount, found: WebhookDelivery) -> UnifiedEvent:
+    if isinstance(item, Unreadable):
+        return UnifiedEvent(item.event_type, "unreadable", True, None, note=item.reason)
+    if item.scope.processor_account and item.scope.processor_account != account.processor_account:
+        return UnifiedEvent(item.event_type, "refused", True, None, note="for another merchant account; not applied")
+    if isinstance(item, Fact):
+        return _unified_fact(item, account, found)
+    refund = _refund(account, item.reference.connector_refund_id)
+    if isinstance(item, Mark):
+        return UnifiedEvent(item.event_type, "mark", True, refund, note=item.kind.value)
+    return UnifiedEvent(item.event_type, "hint", True, refund, note=_hint_note(item))
+
+
+def _unified_fact(fact: Fact, account: ConnectorAccount, found: WebhookDelivery) -> UnifiedEvent:
+    return UnifiedEvent(
+        event_type=fact.event_type,
+        kind="hint" if found.hint_only else "fact",
+        source_verified=True,
+        refund=_refund(account, fact.connector_refund_id),
+        native_status=fact.native_status,
+        stage=fact.stage.word if fact.stage else "",
+        note="late: the processor will be asked" if found.hint_only else "",
+    )
+
+
+def _hint_note(hint: Hint) -> str:
+    return f"report announced: {hint.report.name}" if hint.report else "the processor will be asked"
+
+
+def _verified_live(event: UnifiedEvent, account: ConnectorAccount) -> UnifiedEvent:
+    """The same event with the refund as the processor describes it now, where it can be asked."""
+    if event.refund is None:
+        return event
+    result = get_refund(account, event.refund.connector_refund_id, live=True)
+    return UnifiedEvent(
+        event.event_type, event.kind, event.source_verified, result.refund or event.refund, event.native_status,
+        event.stage, result.message,
+    )  # fmt: skip
+
+
+def _refund(account: ConnectorAccount, connector_refund_id: str) -> Refund | None:
+    if not connector_refund_id:
+        return None
+    known = Refund.objects.select_related("account")
+    return known.filter(account=account, connector_refund_id=connector_refund_id).first()

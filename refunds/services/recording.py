@@ -1,0 +1,445 @@
+"""`record_facts`: the one way a fact gets into the house, set-based.
+
+Lock the refunds in id order, insert the observations that are new, merge them (refunds.facts), write every changed
+row in one conditional UPDATE, and one outbox row for each change of what is shown. All in one transaction.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from connectors.contract import Answer, Fact, MalformedAnswer, Stage, Status
+from connectors.models import ConnectorAccount
+from refunds import facts, polling, sql
+from refunds.facts import Observed, Source, Standing, State
+from refunds.models import Alert, AlertKind, Observation, Refund, Sighting
+from refunds.services import rows
+from refunds.services.rows import Kept
+
+MAXIMUM_ID_LENGTH = 255
+_REFUND_KEY = tuple[int, str]
+
+_OBSERVATION_COLUMNS = {
+    "refund_id": "bigint",
+    "delivery_id": "bigint",
+    "identity": "text",
+    "source": "text",
+    "standing": "text",
+    "stage": "smallint",
+    "native_status": "text",
+    "as_of": "timestamptz",
+    "last_as_of": "timestamptz",
+    "received_at": "timestamptz",
+    "last_received_at": "timestamptz",
+    "first_key": "text",
+    "key": "text",
+    "assertion": "text",
+    "event_id": "text",
+    "event_type": "text",
+    "signed_digest": "text",
+    "attributes": "jsonb",
+}
+_OUTBOX_COLUMNS = {
+    "refund_id": "bigint",
+    "winning_key": "text",
+    "stage": "smallint",
+    "status": "text",
+    "previous_stage": "smallint",
+    "previous_status": "text",
+    "returned_after_success": "boolean",
+    "as_of": "timestamptz",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One fact on its way in."""
+
+    account_id: int
+    connector_refund_id: str
+    observed: Observed
+    delivery_id: int | None = None
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What recording did: the refunds by (account id, connector refund id), and which are new or show a change."""
+
+    refund_ids: dict[_REFUND_KEY, int] = field(default_factory=dict)
+    created: set[int] = field(default_factory=set)
+    changed: set[int] = field(default_factory=set)
+    new_observations: int = 0
+
+
+def item_of_event(
+    fact: Fact, *, account_id: int, source: Source, received_at: dt.datetime, delivery_id: int | None = None
+) -> Item:
+    """A fact that an event told us (webhook, feed, report)."""
+    fact = _sound(fact)
+    observed = facts.observe(
+        fact, source=source, as_of=facts.as_of_event(fact, received_at=received_at), received_at=received_at
+    )
+    return Item(account_id, fact.connector_refund_id, observed, delivery_id)
+
+
+def item_of_answer(fact: Fact, answer: Answer[Any], *, account_id: int, source: Source) -> Item:
+    """A fact that a Get or a listing answered."""
+    fact = _sound(fact)
+    as_of = facts.as_of_answer(fact, answer)
+    observed = facts.observe(fact, source=source, as_of=as_of, received_at=answer.received_at)
+    return Item(account_id, fact.connector_refund_id, observed)
+
+
+def _sound(fact: Fact) -> Fact:
+    """The fact as the database can keep it: NUL and lone surrogates replaced. MalformedAnswer without a sane id."""
+    if not fact.connector_refund_id or len(fact.connector_refund_id) > MAXIMUM_ID_LENGTH:
+        raise MalformedAnswer("a refund without an id, or with one longer than 255 characters")
+    spoiled = {
+        name: value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+        for name in _FACT_TEXTS
+        if isinstance(value := getattr(fact, name), str) and ("\0" in value or not value.isascii())
+    }
+    return replace(fact, **spoiled) if spoiled else fact
+
+
+_FACT_TEXTS = tuple(
+    name for name in Fact.__dataclass_fields__ if Fact.__dataclass_fields__[name].type in ("str", str)
+)
+
+
+def record_facts(items: Sequence[Item]) -> Recorded:
+    """Record facts in a transaction of their own. See `record` for callers that have one."""
+    with transaction.atomic(durable=True):
+        return record(items)
+
+
+def record(items: Sequence[Item]) -> Recorded:
+    """Record facts within the caller's transaction; order, duplicates and batching make no difference."""
+    if not items:
+        return Recorded()
+    batch = _Batch(items)
+    batch.lock()
+    batch.doubt()
+    batch.keep_observations()
+    batch.merge()
+    batch.write()
+    return batch.result
+
+
+def count_anew(refund_id: int, observations: Sequence[Observation]) -> None:
+    """Let observations of one refund that had no part in the merge take part from now on, within the caller's
+    transaction."""
+    account_id, refund = Refund.objects.values_list("account_id", "connector_refund_id").get(pk=refund_id)
+    batch = _Batch([Item(account_id, refund, said) for o in observations for said in o.as_observed()])
+    batch.lock()
+    Observation.objects.bulk_update(observations, ["standing", "stage", "first_key", "key"])
+    for item in batch.items:
+        batch.fresh[account_id, refund].append(item.observed)
+    batch.merge()
+    batch.write()
+
+
+class _Batch:
+    """The steps of recording one batch, in order; each is a few statements for all the items together."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.now = timezone.now()
+        self.items = list(items)
+        self.kept: dict[_REFUND_KEY, Kept] = {}
+        self.before: dict[int, State] = {}
+        self.fresh: dict[_REFUND_KEY, list[Observed]] = defaultdict(list)
+        self.result = Recorded()
+        account_ids = {item.account_id for item in items}
+        self.accounts = {account.pk: account for account in ConnectorAccount.objects.filter(pk__in=account_ids)}
+
+    def lock(self) -> None:
+        """Lock the refunds in id order; those we have never seen are created, unregistered."""
+        wanted: dict[int, set[str]] = defaultdict(set)
+        for item in self.items:
+            wanted[item.account_id].add(item.connector_refund_id)
+        self._read(wanted)
+        missing = sorted(
+            (account, refund) for account, ids in wanted.items() for refund in ids if (account, refund) not in self.kept
+        )
+        if not missing:
+            return
+        created = create_unseen(missing, now=self.now)
+        self.result.created.update(created)
+        Sighting.objects.filter(connector_refund_id__in=[refund for _, refund in missing]).delete()
+        still: dict[int, set[str]] = defaultdict(set)
+        for account, refund in missing:
+            still[account].add(refund)
+        self._read(still)
+
+    def _read(self, wanted: Mapping[int, set[str]]) -> None:
+        for account_id, ids in sorted(wanted.items()):
+            found = (
+                Refund.objects.filter(account_id=account_id, connector_refund_id__in=sorted(ids))
+                .order_by("id")
+                .select_for_update(no_key=True)
+                .values_list(*rows.READ)
+            )
+            for row in found:
+                kept = rows.read(row)
+                self.kept[account_id, kept.values["connector_refund_id"]] = kept
+                self.before[kept.id] = kept.state
+
+    def doubt(self) -> None:
+        """A step backwards from a final status is kept, but not counted before a second answer says the same."""
+        back = [item for item in self.items if facts.steps_back(self._kept(item).state, item.observed)]
+        if not back:
+            return
+        ids = {self._kept(item).id for item in back}
+        earlier = Observation.objects.filter(refund_id__in=ids, standing=Standing.UNCONFIRMED)
+        said = {(o.refund_id, o.assertion, o.as_of) for o in earlier}
+        doubtful = {id(item) for item in back if not self._confirmed(item, said)}
+        self.items = [
+            replace(item, observed=facts.unconfirmed(item.observed)) if id(item) in doubtful else item
+            for item in self.items
+        ]
+
+    def _confirmed(self, item: Item, said: set[tuple[int, str, dt.datetime]]) -> bool:
+        kept = self._kept(item)
+        return any(
+            refund_id == kept.id
+            and assertion == item.observed.assertion
+            and as_of <= item.observed.as_of - facts.CONFIRM_AFTER
+            and (kept.state.as_of is None or as_of > kept.state.as_of)
+            for refund_id, assertion, as_of in said
+        )
+
+    def keep_observations(self) -> None:
+        """Insert what is new, extend what is repeated. Only what was really kept takes part in the merge."""
+        by_identity: dict[tuple[int, str], Item] = {}
+        for item in self.items:
+            if not (self._extends(item) and self._extend(item)):
+                by_identity.setdefault((self._kept(item).id, item.observed.identity), item)
+        inserted = sql.insert_new(
+            "refunds_observation",
+            _OBSERVATION_COLUMNS,
+            [_observation_row(refund_id, item) for (refund_id, _), item in by_identity.items()],
+            unique="refund_id, identity",
+            returning="refund_id, identity",
+        )
+        for refund_id, identity in inserted:
+            item = by_identity[refund_id, identity]
+            self.fresh[item.account_id, item.connector_refund_id].append(item.observed)
+        self.result.new_observations = len(inserted)
+
+    def _extends(self, item: Item) -> bool:
+        """Whether an answer only repeats the newest observation, which an answer made too."""
+        observed, state = item.observed, self._kept(item).state
+        return (
+            observed.source.was_asked
+            and state.source.was_asked
+            and observed.standing is Standing.COUNTED
+            and observed.key > state.winning_key
+            and observed.key[-16:] == state.winning_key[-16:]
+        )
+
+    def _extend(self, item: Item) -> bool:
+        """False where the newest observation is not there any more as we read it: then the answer gets its own row."""
+        observed, kept = item.observed, self._kept(item)
+        newest = Observation.objects.filter(refund_id=kept.id, key=kept.state.winning_key)
+        extended = newest.update(
+            key=observed.key,
+            last_as_of=observed.as_of,
+            last_received_at=observed.received_at,
+            source=observed.source,
+            count=F("count") + 1,
+        )
+        if extended:
+            self.fresh[item.account_id, item.connector_refund_id].append(observed)
+        return bool(extended)
+
+    def merge(self) -> None:
+        for refund_key, observations in self.fresh.items():
+            kept = self.kept[refund_key]
+            kept.state = facts.merge(kept.state, observations)
+            if "created_at" not in kept.state.attribute_keys:
+                # Nobody has said when the refund was made; it was there when it was first spoken of.
+                spoken_of = [o.as_of for o in observations if o.standing is Standing.COUNTED]
+                kept.values["created_at"] = min([kept.values["created_at"], *spoken_of])
+        self._flag_repeats()
+
+    def _flag_repeats(self) -> None:
+        """Where a signature does not cover the time, a captured delivery could be posted again with a later date. A
+        success that repeats a signed tuple from before a failure is applied, but flagged until a report confirms it.
+        """
+        suspects = {
+            kept.id: kept
+            for refund_key in self.fresh
+            if (kept := self.kept[refund_key]).state.first_failure_key
+            and facts.STATUS_OF[kept.state.stage] is Status.SUCCEEDED
+            and kept.state.first_failure_key < kept.state.winning_key
+        }
+        evidence: dict[int, list[Observation]] = defaultdict(list)
+        for observation in Observation.objects.filter(refund_id__in=suspects, standing=Standing.COUNTED):
+            evidence[observation.refund_id].append(observation)
+        for refund_id, kept in suspects.items():
+            since = repeated_since(kept.state, evidence[refund_id])
+            if since and not kept.values["repeated_since"]:
+                _alert_repeated(self.accounts[kept.values["account_id"]], kept)
+            kept.values["repeated_since"] = since
+
+    def write(self) -> None:
+        """Write the changed rows, the outbox and the alerts."""
+        asked = {self._kept(i).id: i.observed.received_at for i in self.items if i.observed.source.was_asked}
+        changed, announcements = [], []
+        for refund_key, kept in self.kept.items():
+            self.result.refund_ids[refund_key] = kept.id
+            observations = self.fresh.get(refund_key, [])
+            if not observations and kept.id not in asked:
+                continue
+            before = self._shown(kept)
+            self._show(kept, refund_key[0])
+            self._schedule(kept, refund_key[0], observations, checked_at=asked.get(kept.id))
+            if self._shown(kept) != before or (kept.id in self.result.created and kept.state.as_of):
+                kept.values["updated_at"] = self.now
+                self.result.changed.add(kept.id)
+                announcements.append(_outbox_row(kept, before, is_new=kept.id in self.result.created))
+            changed.append(rows.write(kept.values))
+        sql.update_by_id("refunds_refund", rows.COLUMNS, changed, only_where="t.winning_key <= v.winning_key ")
+        sql.insert_new("refunds_outboxevent", _OUTBOX_COLUMNS, announcements, unique="refund_id, winning_key")
+        self._alert()
+
+    @staticmethod
+    def _shown(kept: Kept) -> tuple[Any, ...]:
+        return kept.values["stage"], kept.values["status"], kept.values["returned_after_success"]
+
+    def _show(self, kept: Kept, account_id: int) -> None:
+        values, state = kept.values, kept.state
+        accepted_is_success = self.accounts[account_id].accepted_is_success
+        rows.apply(values, state)
+        settled = values["settled_at"] is not None
+        values["status"] = facts.project(
+            state.stage, accepted_is_success=accepted_is_success, settled=settled
+        ).value
+        values["returned_after_success"] = state.returned_after_success(accepted_is_success=accepted_is_success)
+
+    def _schedule(
+        self, kept: Kept, account_id: int, observations: Iterable[Observed], *, checked_at: dt.datetime | None
+    ) -> None:
+        """When to ask next: soon where something is in doubt, else by how long nothing has changed."""
+        values, before = kept.values, self.before[kept.id]
+        connector = self.accounts[account_id].connector_class
+        if kept.state.stage is not before.stage:
+            values["polls_done"] = 0
+        elif checked_at is not None:
+            values["polls_done"] += 1
+        if checked_at is not None:
+            values["checked_at"] = max(checked_at, values["checked_at"] or checked_at)
+        age = self.now - values["created_at"]
+        wait = polling.next_poll(
+            Status(values["status"]), connector=connector, age=age, polls_done=values["polls_done"]
+        )
+        if connector.supports("get_refund") and any(facts.needs_confirmation(before, o) for o in observations):
+            wait = facts.CONFIRM_AFTER
+        values["next_poll_at"] = None if wait is None else self.now + wait
+
+    def _alert(self) -> None:
+        """Tell somebody where the merge alone does not: seldom, so row by row."""
+        for (account_id, refund), kept in self.kept.items():
+            before = self.before[kept.id]
+            account = self.accounts[account_id]
+            if kept.values["returned_after_success"] and kept.state.winning_key != before.winning_key:
+                _alert_returned(account, refund, kept)
+            if kept.state.unrecognized_since and kept.state.unrecognized_since != before.unrecognized_since:
+                _alert_unknown_word(account, kept)
+        for item in self.items:
+            if item.observed.standing is Standing.HELD:
+                _alert_future(self.accounts[item.account_id], item)
+
+    def _kept(self, item: Item) -> Kept:
+        return self.kept[item.account_id, item.connector_refund_id]
+
+
+def repeated_since(state: State, evidence: Iterable[Observation]) -> dt.datetime | None:
+    """Since when the shown success rests on a signed tuple that had been used before the refund failed."""
+    evidence = list(evidence)
+    winner = next((o for o in evidence if o.key == state.winning_key), None)
+    if winner is None or not winner.signed_digest:
+        return None
+    used_before = any(o.signed_digest == winner.signed_digest and o.key < winner.key for o in evidence)
+    success = [o for o in evidence if o.stage == Stage.SUCCEEDED and o.source == Source.REPORT]
+    confirmed = any(o.key > state.first_failure_key for o in success)
+    return winner.as_of if used_before and not confirmed else None
+
+
+def create_unseen(keys: Sequence[_REFUND_KEY], *, now: dt.datetime) -> list[int]:
+    """Rows for refunds we have never seen, in key order; returns the ids of those this call created."""
+    columns = {"account_id": "bigint", "connector_refund_id": "text", "created_at": "timestamptz",
+               "first_seen_at": "timestamptz", "updated_at": "timestamptz"}  # fmt: skip
+    fresh = [(account, refund, now, now, now) for account, refund in keys]
+    created = sql.insert_new("refunds_refund", columns, fresh, unique="account_id, connector_refund_id")
+    return [row[0] for row in created]
+
+
+def _observation_row(refund_id: int, item: Item) -> tuple[Any, ...]:
+    o = item.observed
+    return (
+        refund_id, item.delivery_id, o.identity, o.source.value, o.standing.value, o.stage.value if o.stage else None,
+        o.native_status[:120], o.as_of, o.as_of, o.received_at, o.received_at, o.key, o.key, o.assertion,
+        o.event_id[:255], o.event_type[:120], o.signed_digest[:64], json.dumps(o.attributes),
+    )  # fmt: skip
+
+
+def _outbox_row(kept: Kept, before: tuple[Any, ...], *, is_new: bool) -> tuple[Any, ...]:
+    stage, status, _ = (None, "", False) if is_new else before
+    values = kept.values
+    return (
+        kept.id, values["winning_key"], values["stage"], values["status"], stage, status,
+        values["returned_after_success"], values["as_of"],
+    )  # fmt: skip
+
+
+def _alert_returned(account: ConnectorAccount, refund: str, kept: Kept) -> None:
+    Alert.open(
+        AlertKind.RETURNED_AFTER_SUCCESS,
+        subject=f"{account.name}/{refund}",
+        account_id=account.pk,
+        message=f"Refund {refund} had succeeded and is now {kept.state.stage.word}. The customer may have been told "
+        "otherwise: open the refund and tell them.",
+    )
+
+
+def _alert_unknown_word(account: ConnectorAccount, kept: Kept) -> None:
+    word = kept.state.unrecognized_word
+    Alert.open(
+        AlertKind.UNKNOWN_WORD,
+        subject=f"{account.connector}: {word}",
+        account_id=account.pk,
+        message=f"{account.connector_class.label} said {word!r}, which this release does not know. The refunds keep "
+        "the state they had: look at the processor's own page, and add the word to its connector.",
+    )
+
+
+def _alert_repeated(account: ConnectorAccount, kept: Kept) -> None:
+    refund = kept.values["connector_refund_id"]
+    Alert.open(
+        AlertKind.REPEATED,
+        subject=f"{account.name}/{refund}",
+        account_id=account.pk,
+        message=f"Refund {refund} failed and then succeeded by a message whose signed part we had seen before the "
+        "failure. It is shown as succeeded: check the processor's report before you tell the customer.",
+    )
+
+
+def _alert_future(account: ConnectorAccount, item: Item) -> None:
+    Alert.open(
+        AlertKind.FROM_THE_FUTURE,
+        subject=f"{account.name}/{item.connector_refund_id}",
+        account_id=account.pk,
+        message=f"An event is dated {item.observed.as_of:%Y-%m-%d %H:%M} UTC, more than five minutes ahead of our "
+        "clock. It is held until then: check our clock and the processor's event.",
+    )
+

@@ -1,0 +1,81 @@
+"""Get: ask the processor about one refund now, or answer with the best evidence we hold and say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from connectors.contract import Answer, ConnectorError, Fact, RefundNotFound, RefundReference, UnknownStatus
+from connectors.models import ConnectorAccount
+from refunds.facts import Source
+from refunds.models import AccountPolling, Refund
+from refunds.services.asking import ask
+from refunds.services.recording import item_of_answer, record_facts
+
+ANSWERED = "answered"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResult:
+    """What a question came to.
+
+    `answer` is "answered" or the code of the ConnectorError; `live` says whether the processor itself answered just
+    now; `refund` is None where neither it nor we know the refund; `message` is a sentence for people.
+    """
+
+    refund: Refund | None
+    live: bool
+    answer: str
+    message: str
+
+
+def sync_refund(refund: Refund) -> SyncResult:
+    """Ask about a refund we know. A failed question changes no state; it is remembered as `last_answer`."""
+    return _sync(refund.account, refund.reference, refund)
+
+
+def get_refund(
+    account: ConnectorAccount, connector_refund_id: str, *, live: bool, connector_transaction_id: str = ""
+) -> SyncResult:
+    """Find a refund by the processor's id, asking the processor where `live`; also one we have never seen."""
+    known = Refund.objects.filter(account=account, connector_refund_id=connector_refund_id).first()
+    if live:
+        reference = known.reference if known else RefundReference(connector_refund_id, connector_transaction_id)
+        return _sync(account, reference, known)
+    if known is None:
+        return SyncResult(None, False, RefundNotFound.code, "We hold no evidence of this refund.")
+    return SyncResult(known, False, "stored", "From what we hold; the processor was not asked.")
+
+
+def _sync(account: ConnectorAccount, reference: RefundReference, known: Refund | None) -> SyncResult:
+    if not account.connector_class.supports("get_refund"):
+        label = account.connector_class.label
+        found = "this is the best evidence we hold" if known else "and it has told us nothing of this one"
+        return SyncResult(known, False, "not_supported", f"{label} has no call that retrieves a refund; {found}.")
+    AccountPolling.of(account).take_permits(1, per_second=account.requests_per_second, person=True)
+    [result] = ask(account, [lambda connector: connector.get_refund(reference)], flow="get")
+    if isinstance(result, ConnectorError):
+        return _not_answered(known, result)
+    return _answered(account, known, result)
+
+
+def _answered(account: ConnectorAccount, known: Refund | None, answer: Answer[Fact]) -> SyncResult:
+    item = item_of_answer(answer.value, answer, account_id=account.pk, source=Source.GET)
+    recorded = record_facts([item])
+    refund_id = recorded.refund_ids[account.pk, item.connector_refund_id]
+    code = ANSWERED if answer.value.stage is not None else UnknownStatus.code
+    Refund.objects.filter(pk=refund_id).update(last_answer=code, last_answer_at=answer.received_at)
+    refund = Refund.objects.select_related("account").get(pk=refund_id)
+    message = f"{account.connector_class.label} answered just now."
+    if code == UnknownStatus.code:
+        word = answer.value.native_status
+        message = f"{account.connector_class.label} answered {word!r}, a word we do not know; the state was kept."
+    return SyncResult(refund, True, code, message)
+
+
+def _not_answered(known: Refund | None, error: ConnectorError) -> SyncResult:
+    if known is not None:
+        known.last_answer, known.last_answer_at = error.code, timezone.now()
+        known.save(update_fields=["last_answer", "last_answer_at"])
+    return SyncResult(known, False, error.code, f"{error}.")

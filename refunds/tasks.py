@@ -1,0 +1,68 @@
+"""What the queue may run: find the rows, call one service. Tasks carry integer ids only, and losing one is harmless.
+
+The doorbell rings when a delivery was kept; the one ticker finds again everything that was left undone.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from connectors.models import ConnectorAccount
+from refunds import services
+from refunds.models import AccountPolling, CreationWindow, Refund, Sighting
+
+log = logging.getLogger(__name__)
+
+APPLY_SECONDS = 30.0
+
+
+def on_deliveries_waiting(**_: Any) -> None:
+    """The doorbell."""
+    async_task("refunds.tasks.apply_deliveries", group="apply")
+
+
+def apply_deliveries() -> int:
+    """Apply waiting deliveries until none is left, or for so long; what remains is found again."""
+    until, applied = time.monotonic() + APPLY_SECONDS, 0
+    while time.monotonic() < until:
+        count = services.apply_deliveries()
+        applied += count
+        if not count:
+            return applied
+    on_deliveries_waiting()
+    return applied
+
+
+def tick() -> None:
+    """The one schedule: sweep the inbox, let held facts out, and start a poll for each account with something due."""
+    services.release_held()
+    services.recognize_words()
+    on_deliveries_waiting()
+    for account_id in accounts_due():
+        async_task("refunds.tasks.poll_account", account_id, group="poll")
+
+
+def poll_account(account_id: int) -> int:
+    """Poll one account, and once more where there was too much for one turn."""
+    account = ConnectorAccount.objects.filter(pk=account_id, enabled=True).first()
+    return services.poll_account(account) if account else 0
+
+
+def accounts_due() -> list[int]:
+    """Accounts that are not paused and have something to ask."""
+    now = timezone.now()
+    paused = AccountPolling.objects.filter(account=OuterRef("pk"), paused_until__gt=now)
+    changes = AccountPolling.objects.filter(account=OuterRef("pk"), next_changes_at__gt=now)
+    due = (
+        Exists(Refund.objects.filter(account=OuterRef("pk"), next_poll_at__lte=now))
+        | Exists(Sighting.objects.filter(account=OuterRef("pk"), next_poll_at__lte=now))
+        | Exists(CreationWindow.objects.filter(account=OuterRef("pk"), next_list_at__lte=now))
+    )
+    accounts = ConnectorAccount.objects.filter(~Exists(paused), Q(due) | ~Exists(changes), enabled=True)
+    return list(accounts.values_list("pk", flat=True))
