@@ -13,6 +13,7 @@ import json
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.db import connections, transaction
@@ -43,7 +44,7 @@ class Row:
     dedupe_key: str
     hint_only: bool
 
-    def parameters(self) -> tuple[object, ...]:
+    def parameters(self) -> tuple[Any, ...]:
         received_at = self.received_at
         return (
             self.endpoint_id, received_at, self.body, self.headers_json, self.dedupe_key, self.hint_only, received_at,
@@ -128,9 +129,7 @@ def finish(lease: str, outcomes: Iterable[tuple[int, str]]) -> None:
         by_outcome.setdefault(outcome[:200], []).append(delivery_id)
     for outcome, ids in by_outcome.items():
         ours = WebhookDelivery.objects.filter(id__in=ids, lease=lease, state=DeliveryState.WAITING)
-        done = ours.update(
-            state=DeliveryState.APPLIED, outcome=outcome, error="", lease="", finished_at=timezone.now()
-        )
+        done = ours.update(state=DeliveryState.APPLIED, outcome=outcome, error="", lease="", finished_at=timezone.now())
         if done != len(ids):
             raise LeaseLost(lease)
 
@@ -163,7 +162,12 @@ def replay(delivery_ids: Iterable[int]) -> int:
 
 def backlog_at_most(*, using: str | None = None) -> int:
     """An upper bound of how many deliveries wait, from two index look-ups: the newest id less the first due one's."""
-    newest = WebhookDelivery.objects.using(using or settings.INBOX_DATABASE).order_by("-id").values_list("id", flat=True).first()
+    newest = (
+        WebhookDelivery.objects.using(using or settings.INBOX_DATABASE)
+        .order_by("-id")
+        .values_list("id", flat=True)
+        .first()
+    )
     waiting = WebhookDelivery.objects.using(using or settings.INBOX_DATABASE).filter(state=DeliveryState.WAITING)
     first = waiting.order_by("next_attempt_at", "id").values_list("id", flat=True).first()
     return 0 if first is None or newest is None else newest - first + 1

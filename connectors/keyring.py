@@ -20,6 +20,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+Sealed = bytes | memoryview
+"""What a database hands back of a binary column."""
+
 _FORMAT = b"\x01"
 _NONCE_BYTES = 12
 
@@ -42,7 +45,7 @@ class KeyRing:
         ciphertext = self._ciphers[self._newest].encrypt(nonce, plaintext, bound_to.encode())
         return _FORMAT + bytes([len(name)]) + name + nonce + ciphertext
 
-    def open(self, sealed: bytes, *, bound_to: str) -> bytes:
+    def open(self, sealed: Sealed, *, bound_to: str) -> bytes:
         name, body = self._split(sealed)
         if name not in self._ciphers:
             raise CannotOpen(f"the key {name!r} that sealed this value is not in REFUNDDASH_FIELD_KEYS")
@@ -51,23 +54,23 @@ class KeyRing:
         except InvalidTag:
             raise CannotOpen("a sealed value was altered, or moved to another row") from None
 
-    def is_current(self, sealed: bytes) -> bool:
+    def is_current(self, sealed: Sealed) -> bool:
         """Whether the newest key sealed it."""
         return self._split(sealed)[0] == self._newest
 
     def seal_json(self, value: Any, *, bound_to: str) -> bytes:
         return self.seal(json.dumps(value, separators=(",", ":")).encode(), bound_to=bound_to)
 
-    def open_json(self, sealed: bytes, *, bound_to: str) -> Any:
+    def open_json(self, sealed: Sealed, *, bound_to: str) -> Any:
         return json.loads(self.open(sealed, bound_to=bound_to))
 
     @staticmethod
-    def _split(sealed: bytes) -> tuple[str, bytes]:
-        sealed = bytes(sealed)
-        if sealed[:1] != _FORMAT or len(sealed) < 2 + sealed[1] + _NONCE_BYTES:
+    def _split(sealed: Sealed) -> tuple[str, bytes]:
+        value = bytes(sealed)
+        if len(value) < 2 or value[:1] != _FORMAT or len(value) < 2 + value[1] + _NONCE_BYTES:
             raise CannotOpen("this is not a sealed value")
-        end = 2 + sealed[1]
-        return sealed[2:end].decode("utf-8", "replace"), sealed[end:]
+        end = 2 + value[1]
+        return value[2:end].decode("utf-8", "replace"), value[end:]
 
 
 def parse_keys(lines: Sequence[str]) -> list[tuple[str, bytes]]:

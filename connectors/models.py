@@ -247,6 +247,13 @@ def from_plain(kind: type[Any], values: dict[str, Any]) -> Any:
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"unknown: {', '.join(unknown)}; there are: {', '.join(known) or 'none'}")
+    missing = [
+        name
+        for name, field in known.items()
+        if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ValueError(f"missing: {', '.join(missing)}")
     return kind(**{name: Secret(value) if is_secret(known[name]) else value for name, value in values.items()})
 
 

@@ -1,6 +1,6 @@
 """Pure: each processor's way of writing money <-> integer minor units.
 
-A processor's smallest unit is not always ISO 4217's (Adyen writes CLP with two decimals, Stripe with none), so every
+A processor's smallest unit is not always ISO 4217's (one writes CLP with two decimals, another with none), so every
 conversion takes the connector's own table of exceptions.
 """
 

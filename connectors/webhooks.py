@@ -184,4 +184,3 @@ def _count_rejection(endpoint_id: int, reason: str) -> None:
         )
     except DatabaseError:
         log.exception("inbox: could not count a rejected signature endpoint=%s", endpoint_id)
-

@@ -62,9 +62,7 @@ def timeline(refund: Refund, *, known_at: dt.datetime | None = None) -> History:
     return History(_entries(kept, state, known_at), state, status, returned, registered_at)
 
 
-def fold(
-    observations: list[Observation], *, start: State | None = None, known_at: dt.datetime | None = None
-) -> State:
+def fold(observations: list[Observation], *, start: State | None = None, known_at: dt.datetime | None = None) -> State:
     """The state that the log of observations adds up to."""
     said = [o for observation in observations for o in _said_by(observation, known_at)]
     return facts.merge(start or State(), said)

@@ -12,9 +12,7 @@ import random
 
 from connectors.contract import Connector, Status
 
-PENDING_DELAYS = tuple(
-    dt.timedelta(seconds=seconds) for seconds in (60, 300, 900, 3600, 21_600)
-)
+PENDING_DELAYS = tuple(dt.timedelta(seconds=seconds) for seconds in (60, 300, 900, 3600, 21_600))
 DAILY, WEEKLY = dt.timedelta(days=1), dt.timedelta(days=7)
 DAILY_UNTIL, WEEKLY_UNTIL = dt.timedelta(days=30), dt.timedelta(days=180)
 CHANGES_EVERY = dt.timedelta(minutes=10)
@@ -71,7 +69,8 @@ def breaker_pause(failures: int) -> dt.timedelta | None:
     """How long to leave a processor alone after this many failures in a row; None while it is still tried."""
     if failures < BREAKER_AFTER_FAILURES:
         return None
-    return min(BREAKER_FIRST_PAUSE * 2 ** (failures - BREAKER_AFTER_FAILURES), BREAKER_LONGEST_PAUSE)
+    doublings = min(failures - BREAKER_AFTER_FAILURES, 10)
+    return min(BREAKER_FIRST_PAUSE * (1 << doublings), BREAKER_LONGEST_PAUSE)
 
 
 def permits(*, tokens: float, seconds: float, per_second: float) -> float:

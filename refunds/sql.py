@@ -28,7 +28,7 @@ def insert_new(
     names = ", ".join(columns)
     tail = f"ON CONFLICT ({unique}) DO NOTHING RETURNING {returning}"
     if connection.vendor == "postgresql":
-        return _fetch(f"INSERT INTO {table} ({names}) {_select(columns)} {tail}", _arrays(columns, rows))  # noqa: S608
+        return _fetch(f"INSERT INTO {table} ({names}) {_select(columns)} {tail}", _arrays(columns, rows))
     found: list[tuple[Any, ...]] = []
     one = f"({', '.join(['%s'] * len(columns))})"
     step = max(_SQLITE_VARIABLES // len(columns), 1)

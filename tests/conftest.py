@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+
 from connectors import webhooks
 from refunds import services
 
@@ -27,7 +28,6 @@ def _fresh_doors() -> Iterator[None]:
     webhooks.forget_doors()
     yield
     webhooks.forget_doors()
-
 
 
 def pytest_collection_modifyitems(items):

@@ -7,7 +7,7 @@ os.environ["REFUNDDASH_SANDBOX_URL"] = "http://127.0.0.1:9"
 # Only one thread takes part in a test's transaction; the committer has tests of its own.
 os.environ["REFUNDDASH_WEBHOOK_GROUP_COMMIT"] = "0"
 
-from refunddash.settings import *  # noqa: E402, F403
+from refunddash.settings import *  # noqa: F403
 
 DEBUG = False
 # A test's transaction is seen by one connection only.

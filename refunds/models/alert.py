@@ -51,8 +51,8 @@ class Alert(models.Model):
         still_open = cls.objects.filter(kind=kind, subject=subject[:255], closed_at__isnull=True)
         if still_open.update(count=F("count") + 1, last_at=timezone.now(), message=message):
             return
-        fresh = cls(kind=kind, subject=subject[:255], message=message, account_id=account_id)
-        cls.objects.bulk_create([fresh], ignore_conflicts=True)
+        fresh = Alert(kind=kind, subject=subject[:255], message=message, account_id=account_id)
+        Alert.objects.bulk_create([fresh], ignore_conflicts=True)
 
     @classmethod
     def close(cls, kind: AlertKind, *, subject: str) -> None:

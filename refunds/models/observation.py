@@ -21,7 +21,9 @@ class Observation(models.Model):
     """
 
     refund = models.ForeignKey("Refund", on_delete=models.CASCADE, related_name="observations", db_index=False)
-    delivery = models.ForeignKey(WebhookDelivery, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False)
+    delivery = models.ForeignKey(
+        WebhookDelivery, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+    )
     identity = IdentifierField(max_length=32)
     source = models.CharField(max_length=8)
     standing = models.CharField(max_length=12, choices=[(s, s) for s in Standing])

@@ -113,7 +113,7 @@ class CreationWindow(models.Model):
         indexes = [models.Index(fields=["account", "next_list_at"], name="window_due")]
 
     def __str__(self) -> str:
-        return f"{self.account_id}: {self.day}"
+        return f"account {self.account_id}, {self.day}"
 
 
 class Sighting(models.Model):
@@ -131,4 +131,4 @@ class Sighting(models.Model):
         indexes = [models.Index(fields=["account", "next_poll_at"], name="sighting_due")]
 
     def __str__(self) -> str:
-        return self.connector_refund_id
+        return f"sighting of {self.connector_refund_id}"

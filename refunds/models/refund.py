@@ -151,16 +151,16 @@ class Refund(models.Model):
             models.Index(
                 fields=["account", "next_poll_at"], name="refund_due", condition=Q(next_poll_at__isnull=False)
             ),
-            models.Index(fields=["-created_at", "-id"], name="refund_returned", condition=Q(returned_after_success=True)),
+            models.Index(
+                fields=["-created_at", "-id"], name="refund_returned", condition=Q(returned_after_success=True)
+            ),
             models.Index(
                 fields=["-created_at", "-id"], name="refund_unrecognized", condition=Q(unrecognized_since__isnull=False)
             ),
             models.Index(
                 fields=["-created_at", "-id"], name="refund_unrequested", condition=Q(registered_at__isnull=True)
             ),
-            models.Index(
-                fields=["customer_email_hash"], name="refund_by_email", condition=~Q(customer_email_hash="")
-            ),
+            models.Index(fields=["customer_email_hash"], name="refund_by_email", condition=~Q(customer_email_hash="")),
             models.Index(
                 fields=["processor_currency", "processor_minor_amount", "-created_at"], name="refund_by_amount"
             ),
@@ -171,7 +171,7 @@ class Refund(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.connector_refund_id
+        return f"refund {self.connector_refund_id}"
 
     def get_absolute_url(self) -> str:
         from django.urls import reverse

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -18,8 +17,15 @@ from django.db.models import Q
 from django.utils import timezone
 
 from connectors.contract import (
-    Answer, Connector, ConnectorError, CredentialsRejected, Operation, RefundNotFound, Unavailable,
+    Answer,
+    Connector,
+    ConnectorError,
+    CredentialsRejected,
+    Operation,
+    RefundNotFound,
+    Unavailable,
 )  # fmt: skip
+from connectors.keyring import CannotOpen
 from connectors.models import ConnectorAccount
 from connectors.transport import Transport, run_each
 from refunds import polling
@@ -42,7 +48,7 @@ _http: httpx.AsyncBaseTransport | None = None
 @contextmanager
 def processors_replaced_by(http: httpx.AsyncBaseTransport) -> Iterator[None]:
     """Answer every request by this httpx transport instead of the network: how tests put a processor in place."""
-    global _http  # noqa: PLW0603
+    global _http
     before, _http = _http, http
     try:
         yield
@@ -56,8 +62,13 @@ def ask(account: ConnectorAccount, questions: Sequence[Ask], *, flow: str, at_on
     Notes what the answers say of the account: its breaker, its credentials, the distance between our clocks.
     """
     refuse_in_transaction()
-    connector = account.speaks()
-    results = asyncio.run(_drive(connector, questions, flow, at_once))
+    try:
+        connector = account.speaks()
+    except (CannotOpen, ValueError) as error:
+        broken = CredentialsRejected(f"{account.name} has no credentials that can be used: {error}")
+        results: list[Result] = [broken] * len(questions)
+    else:
+        results = asyncio.run(_drive(connector, questions, flow, at_once))
     _note(account, results)
     return results
 
@@ -88,9 +99,8 @@ def _note(account: ConnectorAccount, results: Sequence[Result]) -> None:
     unavailable = next((r for r in reversed(results) if isinstance(r, Unavailable)), None)
     if unavailable is not None:
         state.note_failure(str(unavailable), retry_after_seconds=unavailable.retry_after_seconds)
-    elif answers or any(isinstance(r, RefundNotFound) for r in results):
-        if rejected is None:
-            state.note_answer()
+    elif rejected is None and (answers or any(isinstance(r, RefundNotFound) for r in results)):
+        state.note_answer()
     if answers:
         _note_clock(account, answers[-1])
 

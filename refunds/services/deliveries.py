@@ -6,6 +6,7 @@ batch that fails is taken apart and applied one by one, so that one poisoned del
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -87,9 +88,7 @@ def _apply_singly(lease: str, readable: Sequence[Read]) -> None:
             _put_off(lease, found.delivery, f"{type(error).__name__}: {error}")
 
 
-def _read_or_put_off(
-    lease: str, delivery: WebhookDelivery, accounts: dict[int, list[ConnectorAccount]]
-) -> Read | None:
+def _read_or_put_off(lease: str, delivery: WebhookDelivery, accounts: dict[int, list[ConnectorAccount]]) -> Read | None:
     if delivery.attempts > len(inbox.BACKOFF) + 1:
         # Its worker died each time before it could say so.
         _put_off(lease, delivery, "every worker that took it died")
@@ -274,7 +273,7 @@ def _referred_to(account: ConnectorAccount, reference: RefundReference) -> Refun
     return Refund.objects.none()
 
 
-def _sight(account: ConnectorAccount, reference: RefundReference, *, now: object) -> None:
+def _sight(account: ConnectorAccount, reference: RefundReference, *, now: dt.datetime) -> None:
     sighting = Sighting(
         account=account,
         connector_refund_id=reference.connector_refund_id[:255],

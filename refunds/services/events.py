@@ -9,7 +9,16 @@ from django.utils import timezone
 
 from connectors import inbox
 from connectors.contract import (
-    Acknowledgement, Connector, Delivery, Fact, Hint, Item, Mark, SignatureExpired, SignatureInvalid, Unreadable,
+    Acknowledgement,
+    Connector,
+    Delivery,
+    Fact,
+    Hint,
+    Item,
+    Mark,
+    SignatureExpired,
+    SignatureInvalid,
+    Unreadable,
 )  # fmt: skip
 from connectors.models import ConnectorAccount, WebhookDelivery, WebhookEndpoint
 from refunds.models import Refund

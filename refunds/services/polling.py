@@ -15,9 +15,19 @@ from django.db import transaction
 from django.utils import timezone
 
 from connectors.contract import (
-    Answer, ConnectorError, Fact, Hint, Mark, Operation, Page, RefundNotFound, RefundReference, Unreadable, Window,
+    Answer,
+    Connector,
+    ConnectorError,
+    Fact,
+    Hint,
+    Mark,
+    Operation,
+    Page,
+    RefundNotFound,
+    RefundReference,
+    Unreadable,
+    Window,
 )  # fmt: skip
-from connectors.contract import Connector
 from connectors.models import ConnectorAccount
 from refunds import polling
 from refunds.facts import Source
@@ -113,7 +123,7 @@ class _Poll:
             self.state.changes_since = (self.state.changes_since or now - _DAY) - polling.CHANGES_OVERLAP
             self.state.changes_started_at = now
         since, cursor = self.state.changes_since or now, self.state.changes_cursor or None
-        while (page := self._ask_page(lambda c, at=cursor: c.list_changes(since, at), "changes")) is not None:
+        while (page := self._ask_page(_changes(since, cursor), "changes")) is not None:
             cursor = page.value.next_cursor
             with transaction.atomic(durable=True):
                 record_page(self.account, page, source=Source.FEED)
@@ -151,7 +161,7 @@ class _Poll:
         if not window.cursor:
             window.started_at, window.refunds_seen = timezone.now(), 0
         cursor = window.cursor or None
-        while (page := self._ask_page(lambda c, at=cursor: c.list_refunds(span, at), "list")) is not None:
+        while (page := self._ask_page(_refunds(span, cursor), "list")) is not None:
             cursor = page.value.next_cursor
             with transaction.atomic(durable=True):
                 record_page(self.account, page, source=Source.LIST)
@@ -173,7 +183,9 @@ class _Poll:
 
     def _due(self) -> list[Refund]:
         due = Refund.objects.filter(account=self.account).due(timezone.now())
-        return list(due.only("id", "connector_refund_id", "connector_transaction_id", "merchant_order_id")[:_MOST_PER_ROUND])
+        return list(
+            due.only("id", "connector_refund_id", "connector_transaction_id", "merchant_order_id")[:_MOST_PER_ROUND]
+        )
 
     def _list_where_cheaper(self) -> None:
         """Many due refunds of one day are listed, a hundred a call, rather than asked for one by one."""
@@ -211,6 +223,14 @@ class _Poll:
                 put_off_sighting(sighting)
 
 
+def _changes(since: dt.datetime, cursor: str | None) -> Callable[[Connector], Operation[Page]]:
+    return lambda connector: connector.list_changes(since, cursor)
+
+
+def _refunds(span: Window, cursor: str | None) -> Callable[[Connector], Operation[Page]]:
+    return lambda connector: connector.list_refunds(span, cursor)
+
+
 def _get(reference: RefundReference) -> Callable[[Connector], Operation[Fact]]:
     return lambda connector: connector.get_refund(reference)
 
@@ -218,10 +238,10 @@ def _get(reference: RefundReference) -> Callable[[Connector], Operation[Fact]]:
 def _note_poll(refund: Refund, result: Answer[Fact] | ConnectorError) -> None:
     """Remember what the question came to; a failed one is asked again by the same decay, and changes no state."""
     now = timezone.now()
-    answered = isinstance(result, Answer)
     row = Refund.objects.filter(pk=refund.pk)
-    row.update(last_answer="answered" if answered else result.code, last_answer_at=now)
-    if not answered:
+    answer = "answered" if isinstance(result, Answer) else result.code
+    row.update(last_answer=answer, last_answer_at=now)
+    if not isinstance(result, Answer):
         done = row.values_list("polls_done", flat=True)[0]
         wait = polling.PENDING_DELAYS[done] if done < len(polling.PENDING_DELAYS) else polling.DAILY
         row.update(next_poll_at=now + wait, polls_done=done + 1)
@@ -233,9 +253,7 @@ def put_off_sighting(sighting: Sighting) -> None:
     done = sighting.polls_done
     wait = polling.PENDING_DELAYS[done] if done < len(polling.PENDING_DELAYS) else polling.DAILY
     given_up = now - sighting.seen_at > polling.WEEKLY_UNTIL
-    Sighting.objects.filter(pk=sighting.pk).update(
-        polls_done=done + 1, next_poll_at=None if given_up else now + wait
-    )
+    Sighting.objects.filter(pk=sighting.pk).update(polls_done=done + 1, next_poll_at=None if given_up else now + wait)
 
 
 def record_page(account: ConnectorAccount, page: Answer[Page], *, source: Source) -> Recorded:
@@ -251,9 +269,7 @@ def record_page(account: ConnectorAccount, page: Answer[Page], *, source: Source
         elif source is Source.LIST:
             items.append(item_of_answer(item, page, account_id=account.pk, source=source))
         else:
-            items.append(
-                item_of_event(item, account_id=account.pk, source=source, received_at=page.received_at)
-            )
+            items.append(item_of_event(item, account_id=account.pk, source=source, received_at=page.received_at))
     recorded = record(items)
     keep_marks(marks)
     follow_hints(hints)

@@ -103,7 +103,7 @@ def _sound(fact: Fact) -> Fact:
     """The fact as the database can keep it: NUL and lone surrogates replaced. MalformedAnswer without a sane id."""
     if not fact.connector_refund_id or len(fact.connector_refund_id) > MAXIMUM_ID_LENGTH:
         raise MalformedAnswer("a refund without an id, or with one longer than 255 characters")
-    spoiled = {
+    spoiled: dict[str, Any] = {
         name: value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
         for name in _FACT_TEXTS
         if isinstance(value := getattr(fact, name), str) and ("\0" in value or not value.isascii())
@@ -111,9 +111,7 @@ def _sound(fact: Fact) -> Fact:
     return replace(fact, **spoiled) if spoiled else fact
 
 
-_FACT_TEXTS = tuple(
-    name for name in Fact.__dataclass_fields__ if Fact.__dataclass_fields__[name].type in ("str", str)
-)
+_FACT_TEXTS = tuple(name for name in Fact.__dataclass_fields__ if Fact.__dataclass_fields__[name].type in ("str", str))
 
 
 def record_facts(items: Sequence[Item]) -> Recorded:
@@ -321,9 +319,7 @@ class _Batch:
         accepted_is_success = self.accounts[account_id].accepted_is_success
         rows.apply(values, state)
         settled = values["settled_at"] is not None
-        values["status"] = facts.project(
-            state.stage, accepted_is_success=accepted_is_success, settled=settled
-        ).value
+        values["status"] = facts.project(state.stage, accepted_is_success=accepted_is_success, settled=settled).value
         values["returned_after_success"] = state.returned_after_success(accepted_is_success=accepted_is_success)
 
     def _schedule(
@@ -442,4 +438,3 @@ def _alert_future(account: ConnectorAccount, item: Item) -> None:
         message=f"An event is dated {item.observed.as_of:%Y-%m-%d %H:%M} UTC, more than five minutes ahead of our "
         "clock. It is held until then: check our clock and the processor's event.",
     )
-

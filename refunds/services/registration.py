@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from django.utils import timezone
 
 from connectors.contract import Money, Stage, Status
 from connectors.models import ConnectorAccount
-from refunds import facts, polling
+from refunds import facts, polling, sql
 from refunds.facts import CLAIM_KEY, OWN_NAME_KEY
 from refunds.models import OutboxEvent, Refund, Sighting
 from refunds.services import rows
@@ -22,12 +23,33 @@ from refunds.services.recording import create_unseen
 _OWN_NAMES = ("merchant_refund_id", "merchant_order_id")
 _OTHER_CLAIMS = ("connector_transaction_id", "reason", "payment_method")
 _CLAIMED_STAGES = {Status.SUCCEEDED: Stage.SUCCEEDED, Status.FAILED: Stage.FAILED}
-_WRITTEN = (
-    "connector_transaction_id", "merchant_refund_id", "merchant_order_id", "reason", "payment_method", "card_brand",
-    "card_last4", "claimed_minor_amount", "claimed_currency", "claimed_status", "payment_minor_amount",
-    "payment_currency", "sealed_customer", "customer_email_hash", "customer_language", "metadata", "requested_at",
-    "registered_at", "created_at", "attribute_keys", "stage", "status", "next_poll_at", "updated_at",
-)  # fmt: skip
+_WRITTEN = {
+    "id": "bigint",
+    "connector_transaction_id": "text",
+    "merchant_refund_id": "text",
+    "merchant_order_id": "text",
+    "reason": "text",
+    "payment_method": "text",
+    "card_brand": "text",
+    "card_last4": "text",
+    "claimed_minor_amount": "bigint",
+    "claimed_currency": "text",
+    "claimed_status": "text",
+    "payment_minor_amount": "bigint",
+    "payment_currency": "text",
+    "sealed_customer": "bytea",
+    "customer_email_hash": "text",
+    "customer_language": "text",
+    "metadata": "jsonb",
+    "requested_at": "timestamptz",
+    "registered_at": "timestamptz",
+    "created_at": "timestamptz",
+    "attribute_keys": "jsonb",
+    "stage": "smallint",
+    "status": "text",
+    "next_poll_at": "timestamptz",
+    "updated_at": "timestamptz",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +100,17 @@ def register_refunds(account: ConnectorAccount, registrations: Sequence[Registra
         by_id = {r.connector_refund_id: r for r in found.order_by("id").select_for_update(no_key=True)}
         claimed: list[Refund] = []
         results = [_register(by_id[r.connector_refund_id], r, account, claimed) for r in registrations]
-        Refund.objects.bulk_update(claimed, _WRITTEN, batch_size=200)
+        sql.update_by_id("refunds_refund", _WRITTEN, [_written(refund) for refund in claimed])
         OutboxEvent.objects.bulk_create([_announced(r) for r in claimed if r.winning_key == CLAIM_KEY])
         Sighting.objects.filter(account=account, connector_refund_id__in=ids).delete()
     return results
+
+
+def _written(refund: Refund) -> list[Any]:
+    return [
+        json.dumps(getattr(refund, name)) if kind == "jsonb" else getattr(refund, name)
+        for name, kind in _WRITTEN.items()
+    ]
 
 
 def _announced(refund: Refund) -> OutboxEvent:

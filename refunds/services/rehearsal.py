@@ -53,4 +53,6 @@ def _shown(account_id: int, connector_refund_id: str) -> str:
 
 
 def _change(key: tuple[int, str], before: str, after: str) -> DryRunChange:
-    return DryRunChange(key[1], before, after, "no change: already known, or something newer is" if before == after else "")
+    return DryRunChange(
+        key[1], before, after, "no change: already known, or something newer is" if before == after else ""
+    )

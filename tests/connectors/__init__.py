@@ -1,0 +1,1 @@
+"""Each connector against its processor's own examples."""

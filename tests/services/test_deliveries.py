@@ -1,0 +1,375 @@
+"""From the door to the refund: the receiver's answers, the inbox, and the worker that applies what was kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import pytest
+from django.db import DatabaseError
+from django.test import Client
+from django.utils import timezone
+
+from connectors import inbox, webhooks
+from connectors.contract import Secret
+from connectors.models import ConnectorAccount, DeliveryState, WebhookDelivery, WebhookEndpoint
+from connectors.processors.stripe.settings import WebhookSecrets
+from refunds import services
+from refunds.models import AccountPolling, Alert, AlertKind, Mark, Observation, Refund, Sighting
+from tests.factories import AccountFactory, EndpointFactory, RefundFactory
+
+pytestmark = pytest.mark.django_db
+
+SECRET = "whsec_one"
+
+
+class Door:
+    """An endpoint with its token and secret, and a processor that posts to it."""
+
+    def __init__(self, account: ConnectorAccount) -> None:
+        self.account = account
+        self.endpoint: WebhookEndpoint = EndpointFactory(accounts=[account])
+        self.token = self.endpoint.new_token()
+        self.rotate(SECRET)
+
+    def rotate(self, secret: str, *, overlap: dt.timedelta = dt.timedelta(hours=24)) -> None:
+        self.endpoint.rotate(WebhookSecrets(Secret(secret)), overlap=overlap)
+        self.endpoint.save()
+        webhooks.forget_doors()
+
+    def post(self, body: bytes, *, secret: str = SECRET, at: dt.datetime | None = None, **headers: str) -> Any:
+        return Client().post(
+            self.endpoint.path(self.token),
+            data=body,
+            content_type="application/json",
+            headers={"Stripe-Signature": signature(body, secret, at), **headers},
+        )
+
+
+def signature(body: bytes, secret: str = SECRET, at: dt.datetime | None = None) -> str:
+    seconds = int((at or timezone.now()).timestamp())
+    digest = hmac.new(secret.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={seconds},v1={digest}"
+
+
+def event(
+    status: str | None = "succeeded", *, kind: str = "refund.updated", event_id: str = "evt_1", **fields: Any
+) -> bytes:
+    refund = {
+        "id": fields.pop("refund_id", "re_1"), "object": "refund", "amount": 1234, "currency": "eur", "status": status,
+        "payment_intent": "pi_1", "charge": "ch_1", "created": 1_773_482_400, **fields.pop("refund", {}),
+    }  # fmt: skip
+    return json.dumps(
+        {
+            "id": event_id, "object": "event", "type": kind, "created": int(timezone.now().timestamp()),
+            "livemode": False, "data": {"object": refund}, **fields,
+        }
+    ).encode()  # fmt: skip
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door(AccountFactory())
+
+
+def kept() -> WebhookDelivery:
+    return WebhookDelivery.objects.get()
+
+
+# The receiver's answers.
+
+
+def test_an_authentic_delivery_is_kept_as_it_came_and_acknowledged(door):
+    body = event()
+    assert door.post(body).status_code == 200
+    assert bytes(kept().body) == body
+    assert kept().state == DeliveryState.WAITING
+    assert "stripe-signature" in kept().headers
+
+
+def test_the_same_event_twice_is_acknowledged_twice_and_kept_once(door):
+    assert [door.post(event()).status_code for _ in range(2)] == [200, 200]
+    assert WebhookDelivery.objects.count() == 1
+
+
+def test_a_wrong_signature_is_401_counted_and_nothing_is_stored(door):
+    assert door.post(event(), secret="whsec_other").status_code == 401
+    assert not WebhookDelivery.objects.exists()
+    assert WebhookEndpoint.objects.get().rejected_count == 1
+
+
+def test_a_missing_signature_is_401(door):
+    answer = Client().post(door.endpoint.path(door.token), data=event(), content_type="application/json")
+    assert answer.status_code == 401
+
+
+def test_an_unknown_token_is_404(door):
+    door.token = "nobody"
+    assert door.post(event()).status_code == 404
+
+
+def test_a_disabled_endpoint_is_404(door):
+    WebhookEndpoint.objects.update(enabled=False)
+    assert door.post(event()).status_code == 404
+
+
+def test_a_token_of_another_connector_is_404(door):
+    answer = Client().post(f"/webhooks/adyen/{door.token}", data=event(), content_type="application/json")
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("method", ["get", "put", "delete", "patch"])
+def test_only_post_is_allowed(door, method):
+    assert getattr(Client(), method)(door.endpoint.path(door.token)).status_code == 405
+
+
+def test_a_body_over_one_mebibyte_is_413(door):
+    assert door.post(event(padding="x" * webhooks.MAXIMUM_BODY_BYTES)).status_code == 413
+
+
+def test_an_encoded_body_is_415(door):
+    assert door.post(event(), **{"Content-Encoding": "gzip"}).status_code == 415
+
+
+def test_a_timestamp_outside_the_tolerance_is_400(door):
+    assert door.post(event(), at=timezone.now() - dt.timedelta(minutes=6)).status_code == 400
+    assert not WebhookDelivery.objects.exists()
+
+
+def test_while_our_clock_is_off_a_late_timestamp_is_kept_as_a_hint(door):
+    ConnectorAccount.objects.update(clock_skew_seconds=400)
+    RefundFactory(account=door.account, connector_refund_id="re_1")
+    assert door.post(event(), at=timezone.now() - dt.timedelta(minutes=6)).status_code == 200
+    services.apply_deliveries()
+    refund = Refund.objects.get()
+    assert (refund.status, Observation.objects.count()) == ("PENDING", 0)
+    assert refund.next_poll_at <= timezone.now()
+
+
+def test_a_late_hint_does_not_shut_out_the_event_itself(door):
+    ConnectorAccount.objects.update(clock_skew_seconds=400)
+    body = event()
+    door.post(body, at=timezone.now() - dt.timedelta(minutes=6))
+    door.post(body)
+    services.apply_deliveries()
+    assert Refund.objects.get().status == "SUCCEEDED"
+
+
+def test_a_database_that_cannot_is_503_with_retry_after(door, monkeypatch):
+    def full(*_: Any, **__: Any) -> None:
+        raise DatabaseError("disk full")
+
+    door.post(event())  # The endpoint itself is known by now.
+    monkeypatch.setattr(inbox, "keep", full)
+    answer = door.post(event(event_id="evt_2"))
+    assert (answer.status_code, answer["Retry-After"]) == (503, "30")
+
+
+def test_too_much_backlog_is_503(door, monkeypatch):
+    monkeypatch.setattr(webhooks, "MAXIMUM_BACKLOG", 0)
+    door.post(event())
+    webhooks.forget_doors()
+    assert door.post(event(event_id="evt_2")).status_code == 503
+
+
+def test_a_doorbell_out_of_order_does_not_spoil_the_acknowledgement(door):
+    def broken(**_: Any) -> None:
+        raise RuntimeError("no queue")
+
+    inbox.deliveries_waiting.connect(broken)
+    webhooks._doorbell._last.clear()
+    try:
+        assert door.post(event()).status_code == 200
+    finally:
+        inbox.deliveries_waiting.disconnect(broken)
+
+
+def test_rotation_loses_nothing_and_the_old_secret_ends(door):
+    door.rotate("whsec_two")
+    assert door.post(event(event_id="evt_old")).status_code == 200
+    assert door.post(event(event_id="evt_new"), secret="whsec_two").status_code == 200
+    door.rotate("whsec_three", overlap=dt.timedelta(0))
+    assert door.post(event(event_id="evt_gone")).status_code == 401
+
+
+# Applying.
+
+
+def test_a_delivery_moves_its_refund(door):
+    door.post(event())
+    assert services.apply_deliveries() == 1
+    refund = Refund.objects.get()
+    assert (refund.status, refund.minor_amount, refund.currency) == ("SUCCEEDED", 1234, "EUR")
+    assert (kept().state, kept().outcome) == (DeliveryState.APPLIED, "1 fact")
+    assert Observation.objects.get().delivery == kept()
+
+
+def test_nothing_waits_then_nothing_is_claimed():
+    assert services.apply_deliveries() == 0
+
+
+def test_an_event_that_is_not_about_refunds_is_done_with(door):
+    door.post(event(kind="customer.created"))
+    services.apply_deliveries()
+    assert (kept().state, kept().outcome) == (DeliveryState.APPLIED, "nothing about refunds")
+
+
+def test_an_odd_schema_is_parked_with_the_reason_and_alerted(door):
+    door.post(json.dumps({"id": "evt_1", "object": "event", "type": "refund.updated", "data": 7}).encode())
+    services.apply_deliveries()
+    assert kept().state == DeliveryState.PARKED
+    assert "cannot be read" in kept().error
+    assert Alert.objects.get().kind == AlertKind.DELIVERY_PARKED
+
+
+def test_a_delivery_for_another_account_is_parked_and_alerted_never_applied(door):
+    door.post(event(account="acct_stranger"))
+    services.apply_deliveries()
+    assert kept().state == DeliveryState.PARKED
+    assert "acct_stranger" in kept().error
+    assert Alert.objects.get().kind == AlertKind.NOT_OURS
+    assert not Refund.objects.exists()
+
+
+def test_a_delivery_of_the_other_mode_is_parked(door):
+    door.post(event(livemode=True))
+    services.apply_deliveries()
+    assert kept().state == DeliveryState.PARKED
+    assert not Refund.objects.exists()
+
+
+def test_our_own_bug_is_tried_again_later_then_parked(door, monkeypatch):
+    def bug(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(door.account.connector_class, "parse_webhook", bug)
+    door.post(event())
+    for _ in range(len(inbox.BACKOFF)):
+        assert services.apply_deliveries() == 1
+        assert kept().state == DeliveryState.WAITING
+        assert kept().next_attempt_at > timezone.now()
+        WebhookDelivery.objects.update(next_attempt_at=timezone.now())
+    services.apply_deliveries()
+    assert kept().state == DeliveryState.PARKED
+    assert "ZeroDivisionError" in kept().error
+
+
+def test_one_poisoned_delivery_does_not_stop_the_batch(door, monkeypatch):
+    real = services.recording.record
+
+    def poisoned(items: Any) -> Any:
+        if any(item.connector_refund_id == "re_poison" for item in items):
+            raise RuntimeError("poison")
+        return real(items)
+
+    monkeypatch.setattr(services.recording, "record", poisoned)
+    for n, refund_id in enumerate(["re_1", "re_poison", "re_2"]):
+        door.post(event(event_id=f"evt_{n}", refund_id=refund_id))
+    services.apply_deliveries()
+    assert set(Refund.objects.values_list("connector_refund_id", flat=True)) == {"re_1", "re_2"}
+    assert WebhookDelivery.objects.filter(state=DeliveryState.WAITING).get().error == "RuntimeError: poison"
+
+
+def test_a_parked_delivery_can_be_replayed_after_the_cause_is_gone(door):
+    door.post(event(account="acct_late"))
+    services.apply_deliveries()
+    ConnectorAccount.objects.update(processor_account="acct_late")
+    assert [change.after for change in services.dry_run(kept())] == ["SUCCEEDED (succeeded)"]
+    assert not Refund.objects.exists()
+    inbox.replay([kept().pk])
+    services.apply_deliveries()
+    assert Refund.objects.get().status == "SUCCEEDED"
+
+
+def test_replaying_what_was_applied_changes_nothing(door):
+    door.post(event())
+    services.apply_deliveries()
+    before = Refund.objects.values().get()
+    inbox.replay([kept().pk])
+    services.apply_deliveries()
+    assert Refund.objects.values().get() == before
+    assert Observation.objects.count() == 1
+
+
+def test_a_worker_that_lost_its_lease_marks_nothing(door):
+    door.post(event())
+    lease, [delivery] = inbox.claim(limit=10)
+    WebhookDelivery.objects.update(lease="another")
+    with pytest.raises(inbox.LeaseLost):
+        inbox.finish(lease, [(delivery.pk, "1 fact")])
+
+
+def test_a_claim_nobody_finished_is_due_again_and_taken_alone(door):
+    door.post(event())
+    inbox.claim(limit=10)
+    assert services.apply_deliveries() == 0
+    WebhookDelivery.objects.update(next_attempt_at=timezone.now())
+    assert services.apply_deliveries() == 1
+    assert kept().state == DeliveryState.APPLIED
+
+
+def test_a_delivery_that_killed_every_worker_is_parked(door):
+    door.post(event())
+    WebhookDelivery.objects.update(attempts=len(inbox.BACKOFF) + 1)
+    services.apply_deliveries()
+    assert kept().state == DeliveryState.PARKED
+    assert "every worker" in kept().error
+
+
+def test_a_hint_about_a_payment_makes_us_ask_about_its_refunds(door):
+    refund = RefundFactory(account=door.account, connector_transaction_id="pi_1")
+    charge = {
+        "id": "ch_1",
+        "object": "charge",
+        "payment_intent": "pi_1",
+        "refunded": True,
+        "amount": 1,
+        "currency": "eur",
+    }
+    door.post(event(kind="charge.refunded", data={"object": charge}))
+    services.apply_deliveries()
+    refund.refresh_from_db()
+    assert refund.next_poll_at <= timezone.now()
+
+
+def test_a_hint_about_a_payment_we_do_not_know_makes_us_read_what_changed(door):
+    AccountPolling.of(door.account)
+    AccountPolling.objects.update(next_changes_at=timezone.now() + dt.timedelta(hours=1))
+    charge = {
+        "id": "ch_9",
+        "object": "charge",
+        "payment_intent": "pi_9",
+        "refunded": True,
+        "amount": 1,
+        "currency": "eur",
+    }
+    door.post(event(kind="charge.refunded", data={"object": charge}))
+    services.apply_deliveries()
+    assert AccountPolling.objects.get().next_changes_at <= timezone.now()
+
+
+def test_a_late_event_about_a_refund_we_do_not_know_is_asked_about(door):
+    ConnectorAccount.objects.update(clock_skew_seconds=400)
+    door.post(event(), at=timezone.now() - dt.timedelta(minutes=6))
+    services.apply_deliveries()
+    assert Sighting.objects.get().connector_refund_id == "re_1"
+
+
+def test_a_dispute_marks_the_payments_refunds(door):
+    refund = RefundFactory(account=door.account, connector_transaction_id="pi_1")
+    dispute = {
+        "id": "dp_1",
+        "object": "dispute",
+        "charge": "ch_1",
+        "payment_intent": "pi_1",
+        "amount": 1,
+        "currency": "eur",
+    }
+    for _ in range(2):
+        door.post(event(kind="charge.dispute.created", data={"object": dispute}))
+        services.apply_deliveries()
+    assert list(Refund.objects.marked("disputed")) == [refund]
+    assert Mark.objects.count() == 1
