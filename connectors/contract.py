@@ -355,6 +355,8 @@ class Account:
     credentials: Any = NoCredentials()
     options: Any = NoOptions()
     processor_account: str = ""
+    name: str = ""
+    """Our own name of it, for the log."""
 
 
 class Connector:

@@ -105,6 +105,7 @@ class ConnectorAccount(models.Model):
             credentials=self.credentials,
             options=from_plain(self.connector_class.Options, self.options),
             processor_account=self.processor_account,
+            name=self.name,
         )
         return self.connector_class(account)
 

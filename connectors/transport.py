@@ -100,7 +100,7 @@ class Transport:
         finally:
             log.info(
                 "request connector=%s account=%s flow=%s method=%s path=%s status=%s ms=%d request_id=%s",
-                type(connector).__name__, account.processor_account or account.environment, flow, request.method,
+                type(connector).__name__, account.name, flow, request.method,
                 request.url.path, outcome, (time.monotonic() - started) * 1000, request_id,
             )  # fmt: skip
 
