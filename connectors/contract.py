@@ -200,7 +200,8 @@ class Fact:
     verbatim either way. `occurred_at` is the processor's own time for the statement (an event's time, or the
     object's own "updated"), None where it gives none. `event_id` identifies the event that carried it (empty for
     Get and list answers). `signed_digest` is set only where the processor's signature does not cover the time: a
-    digest of what it does cover, so that a repeated tuple is noticed.
+    digest of what it does cover, so that a repeated tuple is noticed. `other_transaction_id` is a second id by which
+    the processor knows the same payment, where it has two.
 
     Texts are storable and short: ids and references 255 characters (ARN 64, payment_method 60), words, codes and
     event_type 120, reason and error_message 500.
@@ -217,6 +218,7 @@ class Fact:
     created_at: dt.datetime | None = None
     amount: Money | None = None
     connector_transaction_id: str = ""
+    other_transaction_id: str = ""
     merchant_refund_id: str = ""
     merchant_order_id: str = ""
     acquirer_reference_number: str = ""

@@ -134,6 +134,7 @@ def assertion_digest(fact: Fact, attributes: Mapping[str, AttributeValue]) -> st
 
 _TEXT_ATTRIBUTES = (
     "connector_transaction_id",
+    "other_transaction_id",
     "merchant_refund_id",
     "merchant_order_id",
     "acquirer_reference_number",

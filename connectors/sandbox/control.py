@@ -29,9 +29,11 @@ def answer(sandbox: Sandbox, request: Request) -> Response:
         return json_response(403, {"error": "the control API answers on this machine's loopback names only"})
     if request.method == "POST" and not request.headers.get("content-type", "").startswith("application/json"):
         return json_response(415, {"error": "send application/json"})
-    handler = _HANDLERS.get((request.method, request.path.removeprefix("/_sandbox/").rstrip("/")))
+    handler = _HANDLERS.get((request.method, request.path.removeprefix("/_sandbox").strip("/")))
     if handler is None:
-        return json_response(404, {"error": "unknown", "known": sorted(f"{m} /_sandbox/{p}" for m, p in _HANDLERS)})
+        return json_response(
+            404, {"error": "unknown", "known": [f"{method} /_sandbox/{path}" for method, path in _HANDLERS]}
+        )
     try:
         return handler(sandbox, request)
     except KeyError as error:
@@ -61,6 +63,12 @@ def _body(request: Request) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ControlError("the body must be a JSON object")
     return document
+
+
+def _index(sandbox: Sandbox, request: Request) -> Response:
+    lines = [f"{method:6} /_sandbox/{path}" for method, path in _HANDLERS if path]
+    text = "\n".join(["The practice processors are running. Nothing here can move money.", "", *lines, ""])
+    return Response(200, {"Content-Type": "text/plain; charset=utf-8"}, text.encode())
 
 
 def _truth(sandbox: Sandbox, request: Request) -> Response:
@@ -124,6 +132,7 @@ def _secrets(sandbox: Sandbox, request: Request) -> Response:
 
 
 _HANDLERS: dict[tuple[str, str], Callable[[Sandbox, Request], Response]] = {
+    ("GET", ""): _index,
     ("GET", "truth"): _truth,
     ("GET", "stats"): _stats,
     ("POST", "refunds"): _start,

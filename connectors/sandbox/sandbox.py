@@ -89,7 +89,7 @@ class Sandbox:
         """Answer one request. `url` may be a path; /stripe or /adyen in front of it is taken off."""
         self.world.advance()
         request = Request.parse(method, url, headers or {}, body)
-        if request.path.startswith("/_sandbox/"):
+        if request.path == "/" or request.path.startswith("/_sandbox/"):
             return control.answer(self, request)
         processor, path = _route(request.path)
         request = replace(request, path=path)

@@ -52,7 +52,10 @@ class RefundQuerySet(models.QuerySet["Refund"]):
         by_payment = marks.filter(connector_transaction_id=OuterRef("connector_transaction_id")).exclude(
             connector_transaction_id=""
         )
-        return self.filter(Exists(by_refund) | Exists(by_payment))
+        by_other_id = marks.filter(connector_transaction_id=OuterRef("other_transaction_id")).exclude(
+            connector_transaction_id=""
+        )
+        return self.filter(Exists(by_refund) | Exists(by_payment) | Exists(by_other_id))
 
     def newest_first(self) -> Self:
         """The order every list is paged in; unique, so that a page can go on after any row."""
@@ -73,6 +76,9 @@ class Refund(models.Model):
     account = models.ForeignKey(ConnectorAccount, on_delete=models.PROTECT, related_name="refunds", db_index=False)
     connector_refund_id = IdentifierField(max_length=255)
     connector_transaction_id = IdentifierField(max_length=255, db_default="", db_index=True)
+    other_transaction_id = IdentifierField(
+        max_length=255, db_default="", help_text="A second id of the same payment, where the processor has two."
+    )
     merchant_refund_id = IdentifierField(max_length=255, db_default="", db_index=True)
     merchant_order_id = IdentifierField(max_length=255, db_default="", db_index=True)
     acquirer_reference_number = IdentifierField(max_length=64, db_default="", db_index=True)
@@ -144,6 +150,10 @@ class Refund(models.Model):
         ]
         indexes = [
             models.Index(fields=["connector_refund_id"], name="refund_by_connector_id"),
+            models.Index(
+                fields=["other_transaction_id"], name="refund_by_other_payment_id", condition=~Q(other_transaction_id="")
+            ),
+            models.Index(fields=["account", "updated_at"], name="refund_changed_since"),
             models.Index(fields=["account", "status", "-created_at", "-id"], name="refund_page_by_status"),
             models.Index(fields=["account", "-created_at", "-id"], name="refund_page_by_account"),
             models.Index(fields=["-created_at", "-id"], name="refund_page"),

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from connectors import inbox, registry
@@ -55,12 +56,10 @@ def apply_deliveries(*, limit: int = BATCH) -> int:
     return len(claimed)
 
 
-def apply_one(delivery_id: int) -> list[Read]:
-    """Apply one delivery now, if nobody else has it; what it said either way (HandleEvent answers with it)."""
+def apply_one(delivery_id: int) -> None:
+    """Apply one delivery now, if it waits and nobody else has it."""
     lease, claimed = inbox.claim_one(delivery_id)
     _apply(lease, claimed)
-    delivery = WebhookDelivery.objects.select_related("endpoint").get(pk=delivery_id)
-    return [read(delivery, endpoint_accounts([delivery]))]
 
 
 def _apply(lease: str, claimed: Sequence[WebhookDelivery]) -> None:
@@ -146,11 +145,15 @@ def _unbound(name: str) -> Connector:
 
 def _account_for(scope: Scope, ours: Sequence[ConnectorAccount]) -> ConnectorAccount | None:
     """The endpoint's account an item speaks for. Without a name in it, the endpoint's only account is meant."""
-    right_mode = [a for a in ours if scope.live is None or scope.live == a.live]
-    if scope.processor_account:
-        named = [a for a in right_mode if a.processor_account == scope.processor_account]
-        return named[0] if named else None
-    return right_mode[0] if len(ours) == 1 and right_mode else None
+    if not scope.processor_account and len(ours) != 1:
+        return None
+    return next((account for account in ours if speaks_for(scope, account)), None)
+
+
+def speaks_for(scope: Scope, account: ConnectorAccount) -> bool:
+    """Whether an item with this scope is about this account, as far as it says."""
+    right_mode = scope.live is None or scope.live == account.live
+    return right_mode and scope.processor_account in ("", account.processor_account)
 
 
 def _not_ours(scope: Scope, ours: Sequence[ConnectorAccount]) -> str:
@@ -269,7 +272,9 @@ def _referred_to(account: ConnectorAccount, reference: RefundReference) -> Refun
     if reference.connector_refund_id:
         return Refund.objects.filter(account=account, connector_refund_id=reference.connector_refund_id)
     if reference.connector_transaction_id:
-        return Refund.objects.filter(account=account, connector_transaction_id=reference.connector_transaction_id)
+        payment = reference.connector_transaction_id
+        by_either_id = Q(connector_transaction_id=payment) | Q(other_transaction_id=payment)
+        return Refund.objects.filter(by_either_id, account=account)
     return Refund.objects.none()
 
 

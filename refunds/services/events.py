@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils import timezone
 
@@ -15,6 +15,7 @@ from connectors.contract import (
     Fact,
     Hint,
     Item,
+    MalformedAnswer,
     Mark,
     SignatureExpired,
     SignatureInvalid,
@@ -41,6 +42,8 @@ class UnifiedEvent:
     native_status: str = ""
     stage: str = ""
     note: str = ""
+    live: bool = False
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +70,10 @@ def handle_event(account: ConnectorAccount, delivery: Delivery, *, verify_with_p
     inbox.keep([row], using="default")
     found = kept.get()
     deliveries.apply_one(found.pk)
-    events = [_unified(item, account, found) for item in _items(connector, found)]
+    items = _items(connector, found)
+    events = [_unified(item, account, found) for item in items]
     if verify_with_processor:
-        events = [_verified_live(event, account) for event in events]
+        events = [_verified_live(event, item, account) for event, item in zip(events, items, strict=True)]
     return HandledEvent(found.pk, duplicate, late, events, connector.acknowledgement)
 
 
@@ -92,14 +96,19 @@ def _verified_by(account: ConnectorAccount, delivery: Delivery) -> tuple[Webhook
 
 
 def _items(connector: Connector, found: WebhookDelivery) -> list[Item]:
-    return connector.parse_webhook(found.as_it_came())
+    try:
+        return connector.parse_webhook(found.as_it_came())
+    except MalformedAnswer as error:
+        # Authentic, but this release cannot read it: kept and parked like any other such delivery.
+        return [Unreadable(reason=str(error))]
 
 
 def _unified(item: Item, account: ConnectorAccount, found: WebhookDelivery) -> UnifiedEvent:
     if isinstance(item, Unreadable):
         return UnifiedEvent(item.event_type, "unreadable", True, None, note=item.reason)
-    if item.scope.processor_account and item.scope.processor_account != account.processor_account:
-        return UnifiedEvent(item.event_type, "refused", True, None, note="for another merchant account; not applied")
+    if not deliveries.speaks_for(item.scope, account):
+        note = "for another merchant account or mode; not applied"
+        return UnifiedEvent(item.event_type, "refused", True, None, note=note)
     if isinstance(item, Fact):
         return _unified_fact(item, account, found)
     refund = _refund(account, item.reference.connector_refund_id)
@@ -124,15 +133,21 @@ def _hint_note(hint: Hint) -> str:
     return f"report announced: {hint.report.name}" if hint.report else "the processor will be asked"
 
 
-def _verified_live(event: UnifiedEvent, account: ConnectorAccount) -> UnifiedEvent:
+def _verified_live(event: UnifiedEvent, item: Item, account: ConnectorAccount) -> UnifiedEvent:
     """The same event with the refund as the processor describes it now, where it can be asked."""
-    if event.refund is None:
+    refund_id = _refund_id_of(item)
+    if not refund_id or event.kind == "refused":
         return event
-    result = get_refund(account, event.refund.connector_refund_id, live=True)
-    return UnifiedEvent(
-        event.event_type, event.kind, event.source_verified, result.refund or event.refund, event.native_status,
-        event.stage, result.message,
-    )  # fmt: skip
+    result = get_refund(account, refund_id, live=True)
+    return replace(
+        event, refund=result.refund or event.refund, note=result.message, live=result.live, answer=result.answer
+    )
+
+
+def _refund_id_of(item: Item) -> str:
+    if isinstance(item, Unreadable):
+        return ""
+    return item.connector_refund_id if isinstance(item, Fact) else item.reference.connector_refund_id
 
 
 def _refund(account: ConnectorAccount, connector_refund_id: str) -> Refund | None:

@@ -15,6 +15,7 @@ from refunds.facts import AttributeValue, Source, State
 # rows with a key spelled out for each attribute would be gigabytes of the same characters.
 _LETTERS: Mapping[str, str] = {
     "t": "connector_transaction_id",
+    "u": "other_transaction_id",
     "m": "merchant_refund_id",
     "o": "merchant_order_id",
     "n": "acquirer_reference_number",
@@ -31,6 +32,7 @@ _LETTER_OF = {name: letter for letter, name in _LETTERS.items()}
 
 _TEXTS: Mapping[str, int] = {
     "connector_transaction_id": 255,
+    "other_transaction_id": 255,
     "merchant_refund_id": 255,
     "merchant_order_id": 255,
     "acquirer_reference_number": 64,

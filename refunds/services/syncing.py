@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from connectors.contract import Answer, ConnectorError, Fact, RefundNotFound, RefundReference, UnknownStatus
+from connectors.contract import Answer, ConnectorError, Fact, RefundNotFound, RefundReference, Unavailable, UnknownStatus
 from connectors.models import ConnectorAccount
 from refunds.facts import Source
 from refunds.models import AccountPolling, Refund
@@ -28,6 +28,7 @@ class SyncResult:
     live: bool
     answer: str
     message: str
+    retry_after_seconds: float | None = None
 
 
 def sync_refund(refund: Refund) -> SyncResult:
@@ -78,4 +79,5 @@ def _not_answered(known: Refund | None, error: ConnectorError) -> SyncResult:
     if known is not None:
         known.last_answer, known.last_answer_at = error.code, timezone.now()
         known.save(update_fields=["last_answer", "last_answer_at"])
-    return SyncResult(known, False, error.code, f"{error}.")
+    wait = error.retry_after_seconds if isinstance(error, Unavailable) else None
+    return SyncResult(known, False, error.code, f"{error}.", wait)

@@ -1,6 +1,6 @@
 """Pure: Stripe's Refund, Charge, Dispute and Event objects, translated.
 
-`connector_transaction_id` is the refund's PaymentIntent where it has one, else its Charge. Hints and dispute marks
+`connector_transaction_id` is the refund's PaymentIntent where it has one (its Charge is the other id then), else its Charge. Hints and dispute marks
 name the payment by the same rule (`_payment_of`), so that they meet the refunds they are about.
 """
 
@@ -93,6 +93,7 @@ def refund_fact(wire: object, **circumstances: Any) -> Fact:
         created_at=read_unix_time(refund.get("created")),
         amount=_amount(refund),
         connector_transaction_id=_payment_of(refund, charge="charge"),
+        other_transaction_id=id_of(refund.get("charge")) if refund.get("payment_intent") else "",
         merchant_refund_id=_merchant_id(metadata, MERCHANT_REFUND_KEYS),
         merchant_order_id=_merchant_id(metadata, MERCHANT_ORDER_KEYS),
         reason=read_text(refund.get("reason")),
