@@ -107,7 +107,7 @@ def claim(*, limit: int, alone: bool = False) -> tuple[str, list[WebhookDelivery
         WebhookDelivery.objects.filter(id__in=ids).update(
             lease=lease, attempts=F("attempts") + 1, next_attempt_at=now + LEASE
         )
-    return lease, list(WebhookDelivery.objects.filter(id__in=ids).select_related("endpoint").order_by("id"))
+    return lease, list(WebhookDelivery.objects.filter(id__in=ids).order_by("id"))
 
 
 def claim_one(delivery_id: int) -> tuple[str, list[WebhookDelivery]]:
@@ -115,7 +115,7 @@ def claim_one(delivery_id: int) -> tuple[str, list[WebhookDelivery]]:
     now, lease = timezone.now(), uuid.uuid4().hex
     free = WebhookDelivery.objects.filter(id=delivery_id, state=DeliveryState.WAITING, next_attempt_at__lte=now)
     free.update(lease=lease, attempts=F("attempts") + 1, next_attempt_at=now + LEASE)
-    return lease, list(WebhookDelivery.objects.filter(id=delivery_id, lease=lease).select_related("endpoint"))
+    return lease, list(WebhookDelivery.objects.filter(id=delivery_id, lease=lease))
 
 
 class LeaseLost(Exception):

@@ -70,8 +70,26 @@ def _select(columns: Mapping[str, str]) -> str:
     return f"SELECT {shown} FROM unnest({arrays}) AS given({', '.join(columns)})"  # noqa: S608
 
 
-def _arrays(columns: Mapping[str, str], rows: Sequence[Row]) -> list[list[Any]]:
-    return [list(values) for values in zip(*rows, strict=True)]
+def _arrays(columns: Mapping[str, str], rows: Sequence[Row]) -> list[str]:
+    return [_array_literal(values) for values in zip(*rows, strict=True)]
+
+
+def _array_literal(values: Sequence[Any]) -> str:
+    """A PostgreSQL array as text. The driver's own way of writing arrays took a third of the time of a batch."""
+    return "{" + ",".join([_element(value) for value in values]) + "}"
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        if "\\" in value or '"' in value:
+            value = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{value}"'
+    if isinstance(value, bytes):
+        return f'"\\\\x{value.hex()}"'
+    # Numbers and truth need no quotes, moments do.
+    return f'"{value.isoformat()}"' if isinstance(value, dt.datetime) else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import uvloop
 from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
@@ -68,7 +69,8 @@ def ask(account: ConnectorAccount, questions: Sequence[Ask], *, flow: str, at_on
         broken = CredentialsRejected(f"{account.name} has no credentials that can be used: {error}")
         results: list[Result] = [broken] * len(questions)
     else:
-        results = asyncio.run(_drive(connector, questions, flow, at_once))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            results = runner.run(_drive(connector, questions, flow, at_once))
     _note(account, results)
     return results
 

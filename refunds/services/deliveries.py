@@ -63,7 +63,7 @@ def apply_one(delivery_id: int) -> None:
 
 
 def _apply(lease: str, claimed: Sequence[WebhookDelivery]) -> None:
-    accounts = endpoint_accounts(claimed)
+    accounts = with_endpoints(claimed)
     readable = [found for delivery in claimed if (found := _read_or_put_off(lease, delivery, accounts)) is not None]
     if not readable:
         return
@@ -111,9 +111,12 @@ def _put_off(lease: str, delivery: WebhookDelivery, reason: str) -> None:
 # Reading.
 
 
-def endpoint_accounts(deliveries: Iterable[WebhookDelivery]) -> dict[int, list[ConnectorAccount]]:
-    endpoints = WebhookEndpoint.objects.filter(pk__in={d.endpoint_id for d in deliveries})
-    return {endpoint.pk: list(endpoint.accounts.all()) for endpoint in endpoints.prefetch_related("accounts")}
+def with_endpoints(deliveries: Sequence[WebhookDelivery]) -> dict[int, list[ConnectorAccount]]:
+    """Give the deliveries their endpoints, each read once; the accounts each endpoint speaks for."""
+    endpoints = WebhookEndpoint.objects.prefetch_related("accounts").in_bulk({d.endpoint_id for d in deliveries})
+    for delivery in deliveries:
+        delivery.endpoint = endpoints[delivery.endpoint_id]
+    return {endpoint.pk: list(endpoint.accounts.all()) for endpoint in endpoints.values()}
 
 
 def read(delivery: WebhookDelivery, accounts: dict[int, list[ConnectorAccount]]) -> Read:

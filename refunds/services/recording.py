@@ -343,14 +343,16 @@ class _Batch:
         values["next_poll_at"] = None if wait is None else self.now + wait
 
     def _alert(self) -> None:
-        """Tell somebody where the merge alone does not: seldom, so row by row."""
+        """Tell somebody where the merge alone does not: one line an account, however many refunds it is about."""
+        returned: dict[int, list[str]] = defaultdict(list)
         for (account_id, refund), kept in self.kept.items():
             before = self.before[kept.id]
-            account = self.accounts[account_id]
             if kept.values["returned_after_success"] and kept.state.winning_key != before.winning_key:
-                _alert_returned(account, refund, kept)
+                returned[account_id].append(refund)
             if kept.state.unrecognized_since and kept.state.unrecognized_since != before.unrecognized_since:
-                _alert_unknown_word(account, kept)
+                _alert_unknown_word(self.accounts[account_id], kept)
+        for account_id, refunds in returned.items():
+            _alert_returned(self.accounts[account_id], refunds)
         for item in self.items:
             if item.observed.standing is Standing.HELD:
                 _alert_future(self.accounts[item.account_id], item)
@@ -398,13 +400,14 @@ def _outbox_row(kept: Kept, before: tuple[Any, ...], *, is_new: bool) -> tuple[A
     )  # fmt: skip
 
 
-def _alert_returned(account: ConnectorAccount, refund: str, kept: Kept) -> None:
+def _alert_returned(account: ConnectorAccount, refunds: Sequence[str]) -> None:
     Alert.open(
         AlertKind.RETURNED_AFTER_SUCCESS,
-        subject=f"{account.name}/{refund}",
+        subject=account.name,
         account_id=account.pk,
-        message=f"Refund {refund} had succeeded and is now {kept.state.stage.word}. The customer may have been told "
-        "otherwise: open the refund and tell them.",
+        times=len(refunds),
+        message=f"Refunds that had succeeded have failed, the latest {refunds[-1]}. Their customers may have been told "
+        'otherwise: work through the queue "returned after success".',
     )
 
 

@@ -29,7 +29,7 @@ class _Undo(Exception):
 def dry_run(delivery: WebhookDelivery) -> list[DryRunChange]:
     """Apply the delivery in a transaction that is always rolled back, and tell the difference."""
     try:
-        found = deliveries.read(delivery, deliveries.endpoint_accounts([delivery]))
+        found = deliveries.read(delivery, deliveries.with_endpoints([delivery]))
     except MalformedAnswer as error:
         return [DryRunChange("", "", "", f"cannot be read: {error}")]
     refused = [DryRunChange("", "", "", reason) for reason in found.refused]
