@@ -36,6 +36,7 @@ class Committer:
         self._queue: deque[_Waiting] = deque()
         self._something = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._stopping = False
 
     def keep(self, row: inbox.Row, *, timeout_seconds: float = 4.0) -> None:
         """Return once the row is committed; NotKept or the database's own error otherwise."""
@@ -49,6 +50,14 @@ class Committer:
         if waiting.error is not None:
             raise waiting.error
 
+    def stop(self) -> None:
+        """End the thread once nothing waits, and close its connection."""
+        with self._something:
+            self._stopping = True
+            self._something.notify()
+        if self._thread is not None:
+            self._thread.join(10)
+
     def _start(self) -> None:
         # Started on first use, not at import: a server that forks afterwards would leave the thread behind.
         if self._thread is None or not self._thread.is_alive():
@@ -56,8 +65,7 @@ class Committer:
             self._thread.start()
 
     def _run(self) -> None:
-        while True:
-            group = self._next_group()
+        while group := self._next_group():
             try:
                 inbox.keep([waiting.row for waiting in group])
             except Exception as error:
@@ -65,10 +73,12 @@ class Committer:
                 self._one_by_one(group, error)
             for waiting in group:
                 waiting.done.set()
+        connections[settings.INBOX_DATABASE].close()
 
     def _next_group(self) -> list[_Waiting]:
+        """Everything that waits, as soon as anything does; nothing only after `stop`."""
         with self._something:
-            while not self._queue:
+            while not self._queue and not self._stopping:
                 self._something.wait()
             return [self._queue.popleft() for _ in range(min(len(self._queue), MOST_TOGETHER))]
 

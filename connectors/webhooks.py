@@ -55,6 +55,7 @@ def receive(request: HttpRequest, connector: str, token: str) -> HttpResponse:
     try:
         door = _door(connector, hash_token(token))
     except DatabaseError:
+        log.exception("inbox: an endpoint could not be looked up, answering 503")
         return _try_again()
     if door is None:
         return HttpResponse(status=404)
