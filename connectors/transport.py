@@ -31,6 +31,7 @@ MAXIMUM_BODY_BYTES = 2 * 1024 * 1024
 MAXIMUM_EXCHANGES = 10
 _TIMEOUT = {"connect": CONNECT_SECONDS, "read": READ_SECONDS, "write": READ_SECONDS, "pool": EXCHANGE_SECONDS}
 _USER_AGENT = "refunddash"
+_SHAPE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
 class Transport:
@@ -54,22 +55,19 @@ class Transport:
     async def run(self, connector: Connector, operation: Operation[T], *, flow: str) -> Answer[T]:
         """Drive one operation to its end. Raises a ConnectorError, and nothing else that the network could cause."""
         response: httpx.Response | None = None
-        started, received_at = time.monotonic(), dt.datetime.now(dt.UTC)
-        try:
-            request = next(operation)
-            for _ in range(MAXIMUM_EXCHANGES):
-                started = time.monotonic()
-                response = await self._exchange(connector, request, flow)
-                received_at = dt.datetime.now(dt.UTC)
-                round_trip = time.monotonic() - started
-                request = operation.send(response)
-        except StopIteration as stop:
-            if response is None:
-                raise Refused("an operation that asks nothing has no answer") from None
-            return Answer(stop.value, _date(response), round_trip, received_at, connector.request_id(response))
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            # A connector reads answers of a shape it expects; another shape is the processor's doing, not a crash.
-            raise MalformedAnswer(f"the answer has an unexpected shape ({type(error).__name__}: {error})") from error
+        for _ in range(MAXIMUM_EXCHANGES + 1):
+            try:
+                request = next(operation) if response is None else operation.send(response)
+            except StopIteration as stop:
+                if response is None:
+                    raise Refused("an operation that asks nothing has no answer") from None
+                return Answer(stop.value, _date(response), round_trip, received_at, connector.request_id(response))
+            except _SHAPE_ERRORS as error:
+                # A connector reads answers of a shape it expects; another shape is the processor's doing, no crash.
+                raise MalformedAnswer(f"the answer has an unexpected shape ({type(error).__name__})") from error
+            started = time.monotonic()
+            response = await self._exchange(connector, request, flow)
+            round_trip, received_at = time.monotonic() - started, dt.datetime.now(dt.UTC)
         raise MalformedAnswer(f"no answer after {MAXIMUM_EXCHANGES} exchanges")
 
     async def _exchange(self, connector: Connector, request: httpx.Request, flow: str) -> httpx.Response:

@@ -47,7 +47,7 @@ _http: httpx.AsyncBaseTransport | None = None
 
 
 @contextmanager
-def processors_replaced_by(http: httpx.AsyncBaseTransport) -> Iterator[None]:
+def processors_replaced_by(http: httpx.AsyncBaseTransport | None) -> Iterator[None]:
     """Answer every request by this httpx transport instead of the network: how tests put a processor in place."""
     global _http
     before, _http = _http, http
