@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from django.db import connection
 
 from connectors import webhooks
 from refunds import services
@@ -34,3 +35,9 @@ def pytest_collection_modifyitems(items):
     for item in items:
         for mark in item.iter_markers("django_db"):
             mark.kwargs.pop("databases", None)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked `postgres` are listed and counted as skipped elsewhere."""
+    if item.get_closest_marker("postgres") and connection.vendor != "postgresql":
+        pytest.skip("needs PostgreSQL: run `make postgres-test`")

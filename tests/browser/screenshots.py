@@ -1,0 +1,102 @@
+"""The pictures in docs/screenshots, light and dark.
+
+`make screenshots` takes them of the small world of the page tests. Of a running server instead (`make run`):
+
+    python -m tests.browser.screenshots http://127.0.0.1:8000 admin PASSWORD [FOLDER]
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Literal
+
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+
+FOLDER = Path(__file__).parent.parent.parent / "docs" / "screenshots"
+SIZE = ViewportSize(width=1280, height=800)
+PHONE = ViewportSize(width=390, height=844)
+
+
+def take(browser: Browser, address: str, user: str, password: str, folder: Path) -> None:
+    """Sign in and photograph every page of note."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for scheme in ("light", "dark"):
+        page = _window(browser, address, scheme, SIZE)
+        _photograph(page, "/login/", folder / f"sign-in-{scheme}.png")
+        _sign_in(page, user, password)
+        refund = _first_of(page, "returned") or _first_of(page, "")
+        for name, path in {
+            "home": "/",
+            "list": "/refunds/",
+            "search": f"/search/?q={_lines(page)}",
+            "refund": refund,
+            "report": "/report/",
+            "accounts": "/accounts/",
+        }.items():
+            if path:
+                _photograph(page, path, folder / f"{name}-{scheme}.png")
+        page.context.close()
+    page = _window(browser, address, "light", PHONE)
+    _sign_in(page, user, password)
+    _photograph(page, refund or "/", folder / "phone-light.png")
+    page.context.close()
+
+
+def _window(browser: Browser, address: str, scheme: str, size: ViewportSize) -> Page:
+    colour_scheme: Literal["dark", "light"] = "dark" if scheme == "dark" else "light"
+    context = browser.new_context(
+        base_url=address, color_scheme=colour_scheme, viewport=size, device_scale_factor=1.5, locale="en-GB"
+    )
+    return context.new_page()
+
+
+def _sign_in(page: Page, user: str, password: str) -> None:
+    page.goto("/login/")
+    page.get_by_label("User name").fill(user)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/")
+
+
+def _photograph(page: Page, path: str, file: Path) -> None:
+    page.goto(path)
+    page.evaluate("document.fonts.ready.then(() => document.activeElement.blur())")
+    page.screenshot(path=file)
+
+
+def _first_of(page: Page, queue: str) -> str:
+    """The address of the newest refund of a queue; empty where the queue is."""
+    page.goto(f"/refunds/?queue={queue}")
+    links = page.locator("a.row-link")
+    return (links.first.get_attribute("href") or "") if links.count() else ""
+
+
+def _lines(page: Page) -> str:
+    """Some things to look up at once: two ids that are there, one that is not."""
+    page.goto("/refunds/")
+    ids = page.locator("a.row-link").all_inner_texts()[:2]
+    return "%0A".join([*ids, "SO-0000000"])
+
+
+def _launch_and_take(address: str, user: str, password: str, folder: Path) -> None:
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+        take(browser, address, user, password, folder)
+        browser.close()
+
+
+def test_take_screenshots(world, browser, live_server):
+    from tests.pages.world import PASSWORD
+
+    take(browser, live_server.url, "admin", PASSWORD, FOLDER)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (4, 5):
+        sys.exit(__doc__)
+    site, login, secret = sys.argv[1:4]
+    _launch_and_take(site, login, secret, Path(sys.argv[4]) if len(sys.argv) == 5 else FOLDER)

@@ -1,0 +1,66 @@
+"""The accounts page."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from refunds.models import AccountPolling
+from tests.factories import AccountFactory, EndpointFactory
+from tests.pages.test_refund import text
+
+
+@pytest.mark.django_db
+def test_it_says_when_each_account_was_last_heard_of(world, engineer):
+    page = text(engineer.page("/accounts/"))
+    assert "shop-eu Stripe · acct_1Shop Fine" in page
+    assert "the processor answered HTTP 503" in page
+    assert "never asked: webhooks and reports only" in page
+    assert "3 deliveries in a row had a bad signature" in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        ({"credentials_rejected_at": timezone.now()}, "Credentials rejected since"),
+        ({"enabled": False}, "Disabled"),
+        ({}, "Nothing heard yet"),
+        ({"clock_skew_seconds": -75.0}, "our clocks differ by -75.0 s"),
+    ],
+)
+def test_an_account_in_trouble_says_which(engineer, trouble, words):
+    AccountFactory.create(**trouble)
+    assert words in text(engineer.page("/accounts/"))
+
+
+@pytest.mark.django_db
+def test_a_pause_and_bad_signatures_are_shown(engineer):
+    account = AccountFactory.create()
+    EndpointFactory.create(accounts=[account], rejected_count=7, last_rejected_at=timezone.now())
+    AccountPolling.of(account).pause(until=timezone.now() + dt.timedelta(hours=1), reason="breaker open after failures")
+    page = text(engineer.page("/accounts/"))
+    assert "Paused breaker open after failures, until" in page
+    assert "7 with a bad signature" in page
+
+
+@pytest.mark.django_db
+def test_the_worst_stand_first(world, engineer):
+    AccountFactory.create(name="zzz", credentials_rejected_at=timezone.now())
+    page = text(engineer.page("/accounts/"))
+    assert page.index("zzz") < page.index("marketplace") < page.index("shop-eu")
+
+
+@pytest.mark.django_db
+def test_more_accounts_cost_no_more_queries(world, engineer):
+    with CaptureQueriesContext(connection) as few:
+        engineer.page("/accounts/")
+    for _ in range(10):
+        EndpointFactory.create(accounts=[AccountFactory.create()])
+    with CaptureQueriesContext(connection) as many:
+        engineer.page("/accounts/")
+    assert len(many) == len(few)
