@@ -121,6 +121,8 @@ def _read(request: HttpRequest) -> bytes | None:
 def forget_doors() -> None:
     """Read every endpoint anew at its next delivery (after an endpoint changed in this process)."""
     _doors.clear()
+    _doorbell.reset()
+    _rejections.reset()
 
 
 def _door(connector: str, token_hash: str) -> _Door | None:
@@ -151,6 +153,10 @@ class _Throttle:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._last: dict[object, float] = {}
+
+    def reset(self) -> None:
+        with self._lock:
+            self._last.clear()
 
     def permits(self, key: object = None) -> bool:
         now = time.monotonic()

@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from connectors import registry
 from connectors.models import ConnectorAccount
 from refunds import services
 from refunds.models import AccountPolling, CreationWindow, Refund, Sighting
@@ -43,6 +44,7 @@ def tick() -> None:
     """The one schedule: sweep the inbox, let held facts out, and start a poll for each account with something due."""
     services.release_held()
     services.recognize_words()
+    services.watch_endpoints()
     on_deliveries_waiting()
     for account_id in accounts_due():
         async_task("refunds.tasks.poll_account", account_id, group="poll")
@@ -51,18 +53,29 @@ def tick() -> None:
 def poll_account(account_id: int) -> int:
     """Poll one account, and once more where there was too much for one turn."""
     account = ConnectorAccount.objects.filter(pk=account_id, enabled=True).first()
-    return services.poll_account(account) if account else 0
+    asked = services.poll_account(account) if account else 0
+    if asked and account_id in accounts_due():
+        async_task("refunds.tasks.poll_account", account_id, group="poll")
+    return asked
 
 
 def accounts_due() -> list[int]:
     """Accounts that are not paused and have something to ask."""
     now = timezone.now()
-    paused = AccountPolling.objects.filter(account=OuterRef("pk"), paused_until__gt=now)
-    changes = AccountPolling.objects.filter(account=OuterRef("pk"), next_changes_at__gt=now)
+    mine = {"account": OuterRef("pk")}
+    paused = AccountPolling.objects.filter(**mine, paused_until__gt=now)
+    changes_were_read = AccountPolling.objects.filter(**mine, next_changes_at__gt=now)
+    today_is_listed = CreationWindow.objects.filter(**mine, day=now.date())
     due = (
-        Exists(Refund.objects.filter(account=OuterRef("pk"), next_poll_at__lte=now))
-        | Exists(Sighting.objects.filter(account=OuterRef("pk"), next_poll_at__lte=now))
-        | Exists(CreationWindow.objects.filter(account=OuterRef("pk"), next_list_at__lte=now))
+        Exists(Refund.objects.filter(**mine, next_poll_at__lte=now))
+        | Exists(Sighting.objects.filter(**mine, next_poll_at__lte=now))
+        | Exists(CreationWindow.objects.filter(**mine, next_list_at__lte=now))
+        | (Q(connector__in=_that_support("list_changes")) & ~Exists(changes_were_read))
+        | (Q(connector__in=_that_support("list_refunds")) & ~Exists(today_is_listed))
     )
-    accounts = ConnectorAccount.objects.filter(~Exists(paused), Q(due) | ~Exists(changes), enabled=True)
+    accounts = ConnectorAccount.objects.filter(~Exists(paused), due, enabled=True)
     return list(accounts.values_list("pk", flat=True))
+
+
+def _that_support(operation: str) -> list[str]:
+    return [name for name, connector in registry.connectors().items() if connector.supports(operation)]

@@ -55,6 +55,12 @@ class Alert(models.Model):
         Alert.objects.bulk_create([fresh], ignore_conflicts=True)
 
     @classmethod
+    def open_once(cls, kind: AlertKind, *, subject: str, message: str) -> None:
+        """Open the alert unless it is open: for a condition that lasts, rather than for something that happened."""
+        fresh = Alert(kind=kind, subject=subject[:255], message=message)
+        Alert.objects.bulk_create([fresh], ignore_conflicts=True)
+
+    @classmethod
     def close(cls, kind: AlertKind, *, subject: str) -> None:
         """Close it where it is open: the reason is gone."""
         cls.objects.filter(kind=kind, subject=subject[:255], closed_at__isnull=True).update(closed_at=timezone.now())

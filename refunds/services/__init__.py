@@ -5,7 +5,7 @@ from refunds.services.backfill import BackfillProgress, backfill
 from refunds.services.checking import AccountCheck, check_account
 from refunds.services.deliveries import apply_deliveries
 from refunds.services.events import HandledEvent, UnifiedEvent, UnverifiedEvent, handle_event
-from refunds.services.housekeeping import recognize_words, release_held
+from refunds.services.housekeeping import recognize_words, release_held, watch_endpoints
 from refunds.services.polling import poll_account
 from refunds.services.recording import Recorded, item_of_answer, item_of_event, record_facts
 from refunds.services.registration import Outcome, Registered, Registration, register_refunds
@@ -40,4 +40,5 @@ __all__ = [
     "register_refunds",
     "release_held",
     "sync_refund",
+    "watch_endpoints",
 ]

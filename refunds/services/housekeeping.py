@@ -8,7 +8,9 @@ from collections import defaultdict
 from django.db import transaction
 from django.utils import timezone
 
+from connectors import registry
 from connectors.contract import Stage
+from connectors.models import WebhookEndpoint
 from refunds import facts
 from refunds.facts import FUTURE_TOLERANCE, Source, Standing
 from refunds.models import Alert, AlertKind, Observation
@@ -49,9 +51,27 @@ def recognize_words() -> int:
     return _count(recognized)
 
 
-def _stage(connector: str, word: str) -> Stage | None:
-    from connectors import registry
+def watch_endpoints() -> None:
+    """Alert where signatures fail at an endpoint that was healthy before; close it when a good delivery came since."""
+    for endpoint in WebhookEndpoint.objects.filter(enabled=True, last_rejected_at__isnull=False):
+        subject = f"endpoint {endpoint.pk}"
+        last_good_at = endpoint.deliveries.order_by("-id").values_list("received_at", flat=True).first()
+        if last_good_at is None:
+            # Never healthy: somebody knocks, or it is not set up yet. Counted, and not worth waking anybody.
+            continue
+        rejected_at = endpoint.last_rejected_at
+        if rejected_at is not None and rejected_at > last_good_at:
+            Alert.open_once(
+                AlertKind.SIGNATURES_FAIL,
+                subject=subject,
+                message=f"Deliveries at {endpoint} fail their signature since {last_good_at:%Y-%m-%d %H:%M} UTC, when "
+                "the last good one came. Compare its secret with the one at the processor; it sends them again.",
+            )
+        else:
+            Alert.close(AlertKind.SIGNATURES_FAIL, subject=subject)
 
+
+def _stage(connector: str, word: str) -> Stage | None:
     return registry.connector(connector).stages.get(word)
 
 

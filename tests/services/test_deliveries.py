@@ -180,7 +180,6 @@ def test_a_doorbell_out_of_order_does_not_spoil_the_acknowledgement(door):
         raise RuntimeError("no queue")
 
     inbox.deliveries_waiting.connect(broken)
-    webhooks._doorbell._last.clear()
     try:
         assert door.post(event()).status_code == 200
     finally:
@@ -193,6 +192,23 @@ def test_rotation_loses_nothing_and_the_old_secret_ends(door):
     assert door.post(event(event_id="evt_new"), secret="whsec_two").status_code == 200
     door.rotate("whsec_three", overlap=dt.timedelta(0))
     assert door.post(event(event_id="evt_gone")).status_code == 401
+
+
+def test_signatures_that_fail_where_they_held_before_are_alerted_until_one_holds_again(door):
+    door.post(event(event_id="evt_good"))
+    door.post(event(event_id="evt_bad"), secret="whsec_other")
+    services.watch_endpoints()
+    services.watch_endpoints()
+    assert [(a.kind, a.count) for a in Alert.objects.filter(closed_at=None)] == [(AlertKind.SIGNATURES_FAIL, 1)]
+    door.post(event(event_id="evt_good_again"))
+    services.watch_endpoints()
+    assert not Alert.objects.filter(closed_at=None).exists()
+
+
+def test_signatures_that_fail_at_an_endpoint_that_never_worked_are_only_counted(door):
+    door.post(event(), secret="whsec_other")
+    services.watch_endpoints()
+    assert not Alert.objects.exists()
 
 
 # Applying.

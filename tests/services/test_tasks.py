@@ -1,0 +1,99 @@
+"""The queue is a doorbell and one ticker: what rings, what the ticker finds, and that losing a task loses nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+from django_q.models import OrmQ, Schedule
+from django_q.signing import SignedPackage
+
+from connectors.models import DeliveryState, WebhookDelivery
+from refunds import tasks
+from refunds.models import AccountPolling, CreationWindow, Refund, Sighting
+from tests.factories import AccountFactory, RefundFactory
+from tests.services.test_deliveries import Door, event
+
+pytestmark = pytest.mark.django_db
+
+
+def queued() -> list[tuple[str, tuple[Any, ...]]]:
+    tasks_waiting = [SignedPackage.loads(entry.payload) for entry in OrmQ.objects.order_by("id")]
+    return [(task["func"], task["args"]) for task in tasks_waiting]
+
+
+@pytest.fixture
+def quiet_account():
+    account = AccountFactory()
+    later = timezone.now() + dt.timedelta(hours=1)
+    AccountPolling.objects.create(account=account, next_changes_at=later)
+    CreationWindow.objects.create(account=account, day=timezone.now().date(), next_list_at=later)
+    return account
+
+
+def test_there_is_exactly_one_schedule_and_a_migration_mends_it():
+    Schedule.objects.create(name="stray", func="refunds.tasks.apply_deliveries")
+    Schedule.objects.filter(name="tick").update(func="refunds.tasks.gone")
+    call_command("migrate", verbosity=0)
+    assert [(s.name, s.func, s.repeats) for s in Schedule.objects.all()] == [("tick", "refunds.tasks.tick", -1)]
+
+
+def test_a_delivery_rings_the_doorbell_with_a_task_without_arguments():
+    Door(AccountFactory()).post(event())
+    assert queued() == [("refunds.tasks.apply_deliveries", ())]
+
+
+def test_the_doorbell_rings_at_most_once_a_second():
+    door = Door(AccountFactory())
+    for n in range(5):
+        door.post(event(event_id=f"evt_{n}"))
+    assert len(queued()) == 1
+
+
+def test_the_ticker_finds_what_a_lost_doorbell_left(quiet_account):
+    Door(quiet_account).post(event())
+    OrmQ.objects.all().delete()
+    tasks.tick()
+    assert ("refunds.tasks.apply_deliveries", ()) in queued()
+    assert tasks.apply_deliveries() == 1
+    assert WebhookDelivery.objects.get().state == DeliveryState.APPLIED
+    assert Refund.objects.get().status == "SUCCEEDED"
+
+
+def test_the_ticker_polls_only_accounts_with_something_due(quiet_account):
+    assert tasks.accounts_due() == []
+    RefundFactory(account=quiet_account, next_poll_at=timezone.now())
+    tasks.tick()
+    assert ("refunds.tasks.poll_account", (quiet_account.pk,)) in queued()
+
+
+def test_a_sighting_or_a_change_feed_that_is_due_makes_an_account_due(quiet_account):
+    now = timezone.now()
+    sighting = Sighting.objects.create(account=quiet_account, connector_refund_id="re", seen_at=now, next_poll_at=now)
+    assert tasks.accounts_due() == [quiet_account.pk]
+    sighting.delete()
+    AccountPolling.objects.update(next_changes_at=now)
+    assert tasks.accounts_due() == [quiet_account.pk]
+
+
+def test_a_new_day_makes_an_account_that_lists_due(quiet_account):
+    CreationWindow.objects.update(day=timezone.now().date() - dt.timedelta(days=1))
+    assert tasks.accounts_due() == [quiet_account.pk]
+
+
+def test_an_account_that_can_be_asked_nothing_is_never_due():
+    AccountFactory(connector="adyen")
+    assert tasks.accounts_due() == []
+
+
+def test_a_paused_account_is_left_alone(quiet_account):
+    RefundFactory(account=quiet_account, next_poll_at=timezone.now())
+    AccountPolling.objects.update(paused_until=timezone.now() + dt.timedelta(minutes=5))
+    assert tasks.accounts_due() == []
+
+
+def test_polling_an_account_that_is_gone_does_nothing():
+    assert tasks.poll_account(4711) == 0
