@@ -89,7 +89,7 @@ def _clean(line: str) -> str:
 
 
 def _split(line: str) -> list[str]:
-    if any(reading.kind is not Kind.ID for reading in _readings(line)):
+    if len(line) <= MAXIMUM_LENGTH and any(reading.kind is not Kind.ID for reading in _readings(line)):
         return [line]
     parts = [part for part in (_clean(part) for part in re.split(r"[\s,;]+", line)) if part]
     each_is_an_id = all("@" in part or re.search(r"[0-9]", part) for part in parts)
@@ -111,7 +111,7 @@ def _readings(text: str) -> Iterator[Reading]:
         return
     special = [*_amounts(text), *_days(text)]
     yield from special
-    if card := re.fullmatch(r"(?:[*xX\u2022\u00b7.]+ ?|ending (?:in )?)+([0-9]{4})", text):
+    if card := re.fullmatch(r"(?:(?:[*xX\u2022\u00b7.] ?)+|ending (?:in )?)([0-9]{4})", text):
         yield Reading(Kind.LAST4, card[1])
         return
     if re.fullmatch(r"[0-9]{4}", text):

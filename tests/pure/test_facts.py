@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +20,7 @@ def seconds(n: float) -> dt.timedelta:
     return dt.timedelta(seconds=n)
 
 
-def webhook(stage: Stage | None, *, at: float, received: float | None = None, **fields: object) -> Observed:
+def webhook(stage: Stage | None, *, at: float, received: float | None = None, **fields: Any) -> Observed:
     """A webhook about an event `at` seconds after T0, received later."""
     said = fact(stage=stage, at=at, **fields)
     received_at = T0 + seconds(at + 1 if received is None else received)

@@ -1,0 +1,172 @@
+"""What may be asked of the pages. A value that is not on the list is refused with a message, never ignored."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zoneinfo
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib.auth.models import User
+from django.db import models
+from django.http import QueryDict
+from django.utils import timezone
+
+from connectors.contract import Stage, Status
+from connectors.models import ConnectorAccount
+from connectors.money import is_currency
+from refunds.pages import words
+from refunds.pages.queues import Queue
+from refunds.permissions import accounts_of
+
+_STATUSES = [(status.value, words.STATUSES[status]) for status in Status]
+_STAGES = [(stage.word, words.STAGES[stage]) for stage in Stage]
+STAGE_BY_WORD = {stage.word: stage for stage in Stage}
+_DATE = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+_ISO = ["%Y-%m-%d"]
+_DATE_ERRORS = {"invalid": "Write a date as 2026-03-14."}
+
+
+if TYPE_CHECKING:
+    _OneAccount = forms.ModelChoiceField[ConnectorAccount]
+    _SomeAccounts = forms.ModelMultipleChoiceField[ConnectorAccount]
+else:
+    _OneAccount, _SomeAccounts = forms.ModelChoiceField, forms.ModelMultipleChoiceField
+
+
+class _AccountChoice(_OneAccount):
+    default_error_messages = {"invalid_choice": "There is no such account, or you may not see it."}
+
+
+class FilterForm(forms.Form):
+    """The filters of the refunds list."""
+
+    account = _AccountChoice(None, to_field_name="name", required=False, empty_label="All accounts")
+    queue = forms.ChoiceField(choices=[("", "All refunds"), *((q.value, q.label) for q in Queue)], required=False)
+    status = forms.ChoiceField(choices=[("", "Any status"), *_STATUSES], required=False)
+    stage = forms.ChoiceField(choices=[("", "Any stage"), *_STAGES], required=False)
+    created_from = forms.DateField(
+        label="Created from", input_formats=_ISO, widget=_DATE, required=False, error_messages=_DATE_ERRORS
+    )
+    created_until = forms.DateField(
+        label="Created until", input_formats=_ISO, widget=_DATE, required=False, error_messages=_DATE_ERRORS
+    )
+    currency = forms.CharField(required=False, widget=forms.TextInput(attrs={"size": 4, "placeholder": "Any"}))
+    registered = forms.ChoiceField(
+        choices=[("", "All"), ("yes", "Registered by us"), ("no", "Not registered")], required=False
+    )
+
+    def __init__(self, data: Any, *, user: User) -> None:
+        super().__init__(data)
+        _choose_from(self, "account", accounts_of(user))
+
+    def clean_currency(self) -> str:
+        currency = str(self.cleaned_data["currency"]).strip().upper()
+        if currency and not is_currency(currency):
+            raise forms.ValidationError(f"{currency} is not an ISO 4217 currency code such as EUR.")
+        return currency
+
+    def clean(self) -> None:
+        _check_order(self, "created_from", "created_until")
+
+    def problems(self) -> list[tuple[str, str]]:
+        return problems_of(self)
+
+
+class Basis(models.TextChoices):
+    """By which of a refund's dates a report's period is meant."""
+
+    CREATED = "created", "Created"
+    PROCESSED = "processed", "Processed"
+    UPDATED = "updated", "Updated"
+
+
+_ZONES = zoneinfo.available_timezones()
+ZONES_OFFERED = (
+    "UTC", "Europe/London", "Europe/Amsterdam", "Europe/Berlin", "America/New_York", "America/Los_Angeles",
+    "America/Sao_Paulo", "Asia/Dubai", "Asia/Kolkata", "Asia/Singapore", "Asia/Tokyo", "Australia/Sydney",
+)  # fmt: skip
+
+
+class ReportForm(forms.Form):
+    """What the unified report covers. Days begin and end in the named zone; both days belong to the period."""
+
+    basis = forms.ChoiceField(label="Period by", choices=[(b.value, f"{b.label} date") for b in Basis])
+    since = forms.DateField(label="From", input_formats=_ISO, widget=_DATE, error_messages=_DATE_ERRORS)
+    until = forms.DateField(label="Until", input_formats=_ISO, widget=_DATE, error_messages=_DATE_ERRORS)
+    zone = forms.CharField(label="Time zone", widget=forms.TextInput(attrs={"list": "zones", "size": 18}))
+    status = forms.MultipleChoiceField(choices=_STATUSES, required=False, widget=forms.CheckboxSelectMultiple())
+    account: _SomeAccounts = forms.ModelMultipleChoiceField(
+        None,
+        to_field_name="name",
+        required=False,
+        widget=forms.CheckboxSelectMultiple(),
+        error_messages={"invalid_choice": "There is no account %(value)s, or you may not see it."},
+    )
+
+    def __init__(self, data: QueryDict, *, user: User) -> None:
+        filled = _with_defaults(data)
+        super().__init__(filled)
+        self.query = filled.urlencode()
+        _choose_from(self, "account", accounts_of(user))
+
+    def clean_zone(self) -> zoneinfo.ZoneInfo:
+        name = str(self.cleaned_data["zone"]).strip()
+        if name not in _ZONES:
+            raise forms.ValidationError(f"{name} is not a time zone such as UTC or Europe/Berlin.")
+        return zoneinfo.ZoneInfo(name)
+
+    def clean(self) -> None:
+        _check_order(self, "since", "until")
+
+    def problems(self) -> list[tuple[str, str]]:
+        return problems_of(self)
+
+
+class AskForm(forms.Form):
+    """Which account's processor to ask about an id nobody here knows."""
+
+    account = _AccountChoice(None, to_field_name="name", empty_label=None)
+    refund_id = forms.CharField(max_length=255, widget=forms.HiddenInput())
+
+    def __init__(self, data: Any = None, *, user: User, initial: dict[str, str] | None = None) -> None:
+        super().__init__(data, initial=initial)
+        able = [a.pk for a in accounts_of(user).filter(enabled=True) if a.connector_class.supports("get_refund")]
+        _choose_from(self, "account", accounts_of(user).filter(pk__in=able))
+
+
+def problems_of(form: forms.Form) -> list[tuple[str, str]]:
+    """Every refused value: the field's label and what is wrong."""
+    return [
+        (str(form.fields[name].label or name.replace("_", " ").capitalize()) if name in form.fields else "", str(error))
+        for name, errors in form.errors.items()
+        for error in errors
+    ]
+
+
+def _choose_from(form: forms.Form, name: str, accounts: models.QuerySet[ConnectorAccount]) -> None:
+    field = form.fields[name]
+    assert isinstance(field, forms.ModelChoiceField)
+    field.queryset = accounts
+
+
+def _check_order(form: forms.Form, first: str, last: str) -> None:
+    since, until = form.cleaned_data.get(first), form.cleaned_data.get(last)
+    if since and until and since > until:
+        form.add_error(last, "The period ends before it begins.")
+
+
+def _with_defaults(data: QueryDict) -> QueryDict:
+    """The last 30 days by creation date in UTC, unless something else was asked for."""
+    today = timezone.now().astimezone(dt.UTC).date()
+    defaults = {
+        "basis": Basis.CREATED.value,
+        "since": (today - dt.timedelta(days=29)).isoformat(),
+        "until": today.isoformat(),
+        "zone": "UTC",
+    }
+    filled = data.copy()
+    for name, value in defaults.items():
+        if name not in filled:
+            filled[name] = value
+    return filled

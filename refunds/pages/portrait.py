@@ -1,0 +1,291 @@
+"""The refund page's content: what is known of one refund, now or as of an earlier moment, said in words."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+
+from connectors.contract import MarkKind, RefundKind, Stage, Status
+from connectors.keyring import CannotOpen
+from refunds.facts import Source, Standing
+from refunds.history import History, timeline
+from refunds.models import AccountPolling, Mark, Refund
+from refunds.pages import words
+from refunds.services import rows
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to know before answering the customer. `level`: danger, warning or info."""
+
+    level: str
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """What may be shown of the customer."""
+
+    name: str = ""
+    email: str = ""
+    language: str = ""
+    masked: bool = True
+    unreadable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """One refund for the page. `refund` holds what was known at `known_at`, where one is given."""
+
+    refund: Refund
+    history: History
+    known_at: dt.datetime | None
+    polling: AccountPolling | None
+    notices: list[Notice]
+    customer: Customer
+    dashboard_url: str
+
+    @property
+    def status(self) -> str:
+        return words.STATUSES[Status(self.refund.status)]
+
+    @property
+    def processor(self) -> str:
+        return self.refund.account.connector_class.label
+
+    @property
+    def source(self) -> str:
+        return words.SOURCES[Source(self.refund.source)].capitalize()
+
+    @property
+    def meaning(self) -> str:
+        return words.STAGE_MEANINGS[Stage(self.refund.stage)]
+
+    @property
+    def kind(self) -> str:
+        return words.KINDS[RefundKind(self.refund.kind)] if self.refund.kind else ""
+
+    @property
+    def answer(self) -> str:
+        return words.ANSWERS.get(self.refund.last_answer, self.refund.last_answer)
+
+    @property
+    def was_answered(self) -> bool:
+        return self.refund.last_answer in ("answered", "")
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether the processor can be asked about one refund at all."""
+        return self.refund.account.connector_class.supports("get_refund")
+
+    @property
+    def other_roads(self) -> str:
+        """By what we hear of a refund whose processor cannot be asked about it."""
+        connector = self.refund.account.connector_class
+        roads = [
+            ("signed webhooks", connector.supports("parse_webhook")),
+            ("its event feed", connector.supports("list_changes")),
+            ("its listing", connector.supports("list_refunds")),
+            ("its reports", connector.supports("report_request")),
+        ]
+        return " and ".join(name for name, there in roads if there)
+
+    @property
+    def no_reference(self) -> str:
+        """Why there is no number that the cardholder's bank can search by."""
+        refund = self.refund
+        if refund.kind == RefundKind.REVERSAL or refund.stage == Stage.VOIDED:
+            return words.REVERSAL
+        if refund.stage == Stage.CANCELED:
+            return words.NOT_SENT
+        return words.NO_REFERENCE.get(refund.reference_state, words.NO_REFERENCE[""])
+
+    @property
+    def failure(self) -> str:
+        """The reason of the failure in plain words; empty where the connector has none for this code."""
+        reasons = self.refund.account.connector_class.failure_reasons
+        return reasons.get(self.refund.error_code) or reasons.get(self.refund.error_message, "")
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the page has something new to show."""
+        refund = self.refund
+        moments = (refund.updated_at, refund.checked_at, refund.last_answer_at, refund.next_poll_at)
+        stamps = "-".join(f"{moment.timestamp():.0f}" if moment else "" for moment in moments)
+        return f"{refund.winning_key}-{len(self.history.entries)}-{stamps}"
+
+
+def portrait(refund: Refund, *, known_at: dt.datetime | None = None, personal_data: bool = False) -> Portrait:
+    """The page of a refund (with its account). `personal_data`: whether the customer is shown unmasked."""
+    history = timeline(refund, known_at=known_at)
+    shown = _as_known(refund, history) if known_at else refund
+    polling = AccountPolling.objects.filter(account=refund.account).first()
+    marks = _marks(refund, known_at)
+    return Portrait(
+        refund=shown,
+        history=history,
+        known_at=known_at,
+        polling=polling,
+        notices=list(_notices(shown, history, marks, polling, is_now=known_at is None)),
+        customer=_customer(shown, personal_data=personal_data),
+        dashboard_url=_dashboard_url(refund),
+    )
+
+
+def _as_known(refund: Refund, history: History) -> Refund:
+    """A copy of the row with what had been learned by then; it is never saved."""
+    then = copy.copy(refund)
+    is_registered = history.registered_at is not None
+    values: dict[str, Any] = {name: "" for name in _SAID if not (is_registered and name in _CLAIMED)}
+    values.update(processor_minor_amount=None, processor_currency="", repeated_since=None)
+    if not is_registered:
+        values.update(claimed_minor_amount=None, claimed_currency="", sealed_customer=None)
+    rows.apply(values, history.state)
+    values.update(
+        status=history.status.value,
+        returned_after_success=history.returned_after_success,
+        registered_at=history.registered_at,
+    )
+    for name, value in values.items():
+        # The merchant is the authority on its own ids.
+        if not (is_registered and name in _OWN_NAMES):
+            setattr(then, name, value)
+    return then
+
+
+_OWN_NAMES = ("merchant_refund_id", "merchant_order_id")
+_CLAIMED = (*_OWN_NAMES, "connector_transaction_id", "reason", "payment_method")
+_SAID = (
+    *_CLAIMED, "other_transaction_id", "acquirer_reference_number", "reference_state", "kind", "pending_reason",
+    "error_code", "error_message",
+)  # fmt: skip
+
+
+def _marks(refund: Refund, known_at: dt.datetime | None) -> list[Mark]:
+    """Marks of the refund and of its payment: one index each."""
+    marks = Mark.objects.filter(account=refund.account)
+    if known_at is not None:
+        marks = marks.filter(received_at__lte=known_at)
+    found = list(marks.filter(connector_refund_id=refund.connector_refund_id))
+    if payments := [name for name in (refund.connector_transaction_id, refund.other_transaction_id) if name]:
+        found += marks.filter(connector_transaction_id__in=payments)
+    return list({mark.pk: mark for mark in found}.values())
+
+
+def _notices(
+    refund: Refund, history: History, marks: list[Mark], polling: AccountPolling | None, *, is_now: bool
+) -> Iterator[Notice]:
+    yield from _about_the_state(refund)
+    for kind in MarkKind:
+        dates = [mark.as_of for mark in marks if mark.kind == kind]
+        if dates:
+            title = {MarkKind.DISPUTED: "Disputed", MarkKind.NOT_CLEARED: "Not cleared"}[kind]
+            yield Notice("warning", f"{title} since {min(dates):%-d %b %Y}", words.MARKS[kind])
+    if refund.amounts_differ:
+        yield Notice(
+            "warning", "The amounts differ", "What we registered is not what the processor says. Both are shown below."
+        )
+    yield from _about_the_evidence(refund, history)
+    if is_now:
+        yield from _about_the_account(refund, polling)
+
+
+def _about_the_state(refund: Refund) -> Iterator[Notice]:
+    if refund.returned_after_success:
+        yield Notice(
+            "danger",
+            "Returned after success",
+            "The processor said this refund had succeeded, and later that it failed. The customer may have been told "
+            "that the money was on its way.",
+        )
+    if refund.is_stuck:
+        days = (timezone.now() - refund.created_at).days
+        yield Notice(
+            "warning", f"Stuck: pending for {days} days", "Refunds are usually done by now. Ask the processor about it."
+        )
+
+
+def _about_the_evidence(refund: Refund, history: History) -> Iterator[Notice]:
+    if refund.unrecognized_since:
+        yield Notice(
+            "warning",
+            f"The processor uses a word we do not know: {refund.unrecognized_word}",
+            f"Since {refund.unrecognized_since:%-d %b %Y %H:%M} UTC. What is shown is what was known before.",
+        )
+    if refund.repeated_since:
+        yield Notice(
+            "warning",
+            "A signed notification was repeated",
+            "It says again what was said before a failure. Trust it only once a report or the processor's own pages "
+            "confirm it.",
+        )
+    if any(entry.observation.standing == Standing.HELD for entry in history.entries):
+        yield Notice(
+            "info", "A fact is held", "The processor dated it in the future. It counts when its time has come."
+        )
+    if refund.registered_at is None:
+        yield Notice(
+            "info",
+            "Not registered",
+            "We know this refund from the processor only: nobody on our side said they wanted it. It may have been "
+            "made in the processor's own pages.",
+        )
+
+
+def _about_the_account(refund: Refund, polling: AccountPolling | None) -> Iterator[Notice]:
+    account = refund.account
+    if account.credentials_rejected_at:
+        yield Notice(
+            "warning",
+            "This page may be stale: our credentials are rejected",
+            f"The processor has refused to answer for {account.name} since "
+            f"{account.credentials_rejected_at:%-d %b %Y %H:%M} UTC. Webhooks still arrive.",
+        )
+    elif polling and polling.paused(timezone.now()):
+        yield Notice(
+            "warning",
+            "This page may be stale: the processor is not being asked",
+            f"Questions for {account.name} are paused until {polling.paused_until:%-d %b %Y %H:%M} UTC: "
+            f"{polling.pause_reason}.",
+        )
+
+
+def _customer(refund: Refund, *, personal_data: bool) -> Customer:
+    try:
+        known: Mapping[str, Any] = refund.customer
+    except CannotOpen:
+        return Customer(unreadable=True)
+    name, email = str(known.get("name") or ""), str(known.get("email") or "")
+    language = str(known.get("language") or refund.customer_language)
+    if personal_data:
+        return Customer(name, email, language, masked=False)
+    return Customer(_masked_name(name), _masked_email(email), language)
+
+
+def _masked_name(name: str) -> str:
+    """Ada Lovelace is shown as A. L."""
+    return " ".join(f"{word[0]}." for word in name.split()[:3])
+
+
+def _masked_email(email: str) -> str:
+    """ada@example.com is shown as a•••@e•••.com."""
+    local, at, domain = email.partition("@")
+    if not at:
+        return "•••" if email else ""
+    host, _, top = domain.rpartition(".")
+    return f"{local[:1]}•••@{host[:1]}•••.{top}"
+
+
+def _dashboard_url(refund: Refund) -> str:
+    """Empty where there is no such page, and where the account cannot be opened: that is no reason not to show it."""
+    try:
+        url = refund.account.speaks().dashboard_url(refund.reference)
+    except (CannotOpen, LookupError, ValueError):
+        return ""
+    return url if url.startswith("https://") else ""

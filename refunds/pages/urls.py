@@ -1,0 +1,18 @@
+"""The pages' addresses."""
+
+from django.urls import path
+
+from refunds.pages.views import accounts, home, listing, refund, report, search, theme
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("search/", search.search, name="search"),
+    path("search/ask/", search.ask, name="ask"),
+    path("refunds/", listing.refunds, name="refunds"),
+    path("refunds/<int:pk>/", refund.refund, name="refund"),
+    path("refunds/<int:pk>/check/", refund.check, name="check"),
+    path("report/", report.report, name="report"),
+    path("report.csv", report.download, name="report_csv"),
+    path("accounts/", accounts.accounts, name="accounts"),
+    path("theme/", theme.choose, name="theme"),
+]

@@ -1,0 +1,82 @@
+"""The refund page: status and evidence, and Check now."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.cache import patch_vary_headers
+from django.utils.dateparse import parse_datetime
+from django.views.decorators.http import require_POST, require_safe
+
+from refunds.models import Refund
+from refunds.pages.access import SignedInRequest, allowed
+from refunds.pages.portrait import portrait
+from refunds.permissions import Action, may, refunds_of
+from refunds.services import SyncResult, sync_refund
+
+_ASK_AT_MOST_EVERY = dt.timedelta(seconds=5)
+
+
+@require_safe
+@allowed(Action.READ_REFUNDS)
+def refund(request: SignedInRequest, pk: int) -> HttpResponse:
+    """The page, or what is inside it for htmx; 204 where htmx has seen everything already (`seen`)."""
+    found = portrait(
+        _refund(request, pk),
+        known_at=_known_at(request),
+        personal_data=may(request.user, Action.SEE_PERSONAL_DATA),
+    )
+    partial = bool(request.htmx) and not request.htmx.history_restore_request
+    if partial and request.GET.get("seen") == found.version:
+        return HttpResponse(status=204)
+    context = {"portrait": found, "may_check": may(request.user, Action.SYNC_REFUNDS)}
+    response = render(request, "refunds/_refund.html" if partial else "refunds/refund.html", context)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+@require_POST
+@allowed(Action.SYNC_REFUNDS)
+def check(request: SignedInRequest, pk: int) -> HttpResponse:
+    """Check now: ask the processor, then show the page again with what it answered."""
+    result = _ask(_refund(request, pk))
+    if not request.htmx:
+        level = messages.SUCCESS if result.answer == "answered" else messages.WARNING
+        messages.add_message(request, level, result.message)
+        return redirect("refund", pk=pk)
+    found = portrait(_refund(request, pk), personal_data=may(request.user, Action.SEE_PERSONAL_DATA))
+    return render(request, "refunds/_refund.html", {"portrait": found, "may_check": True, "result": result})
+
+
+def _ask(found: Refund) -> SyncResult:
+    """Ask, unless the processor answered a moment ago: an impatient finger must not eat the rate limit."""
+    last = found.last_answer_at
+    if last is not None and timezone.now() - last < _ASK_AT_MOST_EVERY:
+        return SyncResult(found, False, found.last_answer, "The processor was asked a few seconds ago; this is it.")
+    return sync_refund(found)
+
+
+def _refund(request: SignedInRequest, pk: int) -> Refund:
+    try:
+        return refunds_of(request.user).select_related("account").get(pk=pk)
+    except Refund.DoesNotExist:
+        raise Http404("There is no such refund.") from None
+
+
+def _known_at(request: SignedInRequest) -> dt.datetime | None:
+    """The moment in `known_at`, ISO 8601; without an offset it is UTC."""
+    text = request.GET.get("known_at", "")
+    if not text:
+        return None
+    try:
+        # In an address that was typed by hand, the + of an offset arrives as a blank.
+        moment = parse_datetime(text) or parse_datetime(text.replace(" ", "+"))
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise Http404("known_at must be a moment such as 2026-03-14T10:04:00Z.")
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)

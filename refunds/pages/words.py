@@ -1,0 +1,92 @@
+"""How the pages say things: one plain word for each source, stage, standing and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from connectors.contract import MarkKind, ReferenceState, RefundKind, Stage, Status
+from refunds.facts import Source, Standing
+
+STATUSES: Mapping[Status, str] = {
+    Status.PENDING: "Pending",
+    Status.SUCCEEDED: "Succeeded",
+    Status.FAILED: "Failed",
+}
+
+STAGES: Mapping[Stage, str] = {
+    Stage.REQUESTED: "Requested",
+    Stage.REQUIRES_ACTION: "Waits for action",
+    Stage.PENDING: "Pending",
+    Stage.ACCEPTED: "Sent to the scheme",
+    Stage.VOIDED: "Voided",
+    Stage.CANCELED: "Canceled",
+    Stage.SUCCEEDED: "Succeeded",
+    Stage.FAILED: "Failed",
+    Stage.RETURNED: "Returned",
+}
+
+STAGE_MEANINGS: Mapping[Stage, str] = {
+    Stage.REQUESTED: "Created or queued. Nobody has moved money yet.",
+    Stage.REQUIRES_ACTION: "Waits for the customer or the merchant to do something.",
+    Stage.PENDING: "The processor is working on it.",
+    Stage.ACCEPTED: "Sent to the scheme, not yet booked. It may still fail.",
+    Stage.VOIDED: "The payment was cancelled before capture: the money was never taken.",
+    Stage.CANCELED: "Stopped before any money moved.",
+    Stage.SUCCEEDED: "Done, as far as the processor says.",
+    Stage.FAILED: "It did not reach the customer.",
+    Stage.RETURNED: "The processor says the money came back after it had gone.",
+}
+
+SOURCES: Mapping[Source, str] = {
+    Source.CLAIM: "our own registration",
+    Source.REPORT: "status report",
+    Source.LIST: "processor's listing",
+    Source.FEED: "processor's event feed",
+    Source.WEBHOOK: "signed webhook",
+    Source.GET: "processor's answer",
+}
+
+SOURCE_ICONS: Mapping[Source, str] = {
+    Source.CLAIM: "flag",
+    Source.REPORT: "file",
+    Source.LIST: "list",
+    Source.FEED: "list",
+    Source.WEBHOOK: "bolt",
+    Source.GET: "search",
+}
+
+STANDINGS: Mapping[Standing, str] = {
+    Standing.COUNTED: "",
+    Standing.HELD: "held",
+    Standing.UNRECOGNIZED: "unrecognized word",
+    Standing.UNCONFIRMED: "not confirmed",
+}
+
+MARKS: Mapping[MarkKind, str] = {
+    MarkKind.DISPUTED: "The customer disputed this payment with the bank.",
+    MarkKind.NOT_CLEARED: "The processor reports that this refund has not cleared.",
+}
+
+KINDS: Mapping[RefundKind, str] = {RefundKind.REFUND: "Refund", RefundKind.REVERSAL: "Reversal"}
+
+NO_REFERENCE: Mapping[str, str] = {
+    ReferenceState.PENDING: "Not yet: the processor says one will follow.",
+    ReferenceState.UNAVAILABLE: "None: the processor says there is none for this refund.",
+    ReferenceState.AVAILABLE: "The processor has one, but has not told us.",
+    "": "None so far: the processor has not said whether there will be one.",
+}
+
+REVERSAL = "None: this is a reversal. The original charge disappears from the customer's statement."
+NOT_SENT = "None: no money was sent to the customer's bank."
+
+ANSWERS: Mapping[str, str] = {
+    "": "not asked yet",
+    "answered": "it answered",
+    "unavailable": "it could not answer",
+    "credentials_rejected": "it rejected our credentials",
+    "not_found": "it does not know this id",
+    "malformed_answer": "its answer could not be read",
+    "unknown_status": "it used a word we do not know",
+    "not_supported": "it cannot be asked about one refund",
+    "refused": "the question was not sent",
+}

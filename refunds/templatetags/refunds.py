@@ -1,0 +1,237 @@
+"""The filters every page uses: money, times and statuses each look the same everywhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from django import template
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from connectors import registry
+from connectors.contract import Connector, Money, Stage, Status
+from connectors.models import ConnectorAccount
+from connectors.money import MoneyError, exponent, to_major
+from refunds.facts import STATUS_OF, Source
+from refunds.models import Refund
+from refunds.pages import words
+from refunds.pages.health import Health
+from refunds.pages.queues import Queue
+from refunds.permissions import Action, may
+from refunds.templatetags.icons import icon
+
+register = template.Library()
+
+_THEMES = ("light", "dark")
+NOTHING = format_html('<span class="nothing">{}</span>', "none")
+
+
+@register.filter
+def money(row: Any, which: str = "") -> SafeString:
+    """The amount of a refund, or of any row with `minor_amount`, `currency` and `account`: "1,234.56 EUR".
+
+    `which` may be "claimed", "processor" or "payment".
+    """
+    prefix = f"{which}_" if which else ""
+    minor_amount, currency = getattr(row, f"{prefix}minor_amount"), getattr(row, f"{prefix}currency")
+    if minor_amount is None or not currency:
+        return format_html('<span class="nothing">{}</span>', "not known")
+    return format_html(
+        '<span class="money"><span class="money-value">{}</span> <span class="money-currency">{}</span></span>',
+        _major(Money(minor_amount, currency), row.account),
+        currency,
+    )
+
+
+def _major(amount: Money, account: ConnectorAccount) -> str:
+    exceptions = connector_of(account).currency_exponents
+    try:
+        return f"{to_major(amount, exceptions):,.{exponent(amount.currency, exceptions)}f}"
+    except MoneyError:
+        return f"{amount.minor_amount} (smallest units)"
+
+
+def connector_of(account: ConnectorAccount) -> type[Connector]:
+    """The account's connector class, or a stand-in that only has a name where its module is gone."""
+    try:
+        return account.connector_class
+    except registry.UnknownConnector:
+        return type("Gone", (Connector,), {"label": account.connector, "environments": {}, "stages": {}})
+
+
+@register.filter
+def processor(account: ConnectorAccount) -> str:
+    """The processor's name for people, with the environment where no real money is behind it."""
+    connector = connector_of(account)
+    live = account.environment in connector.live_environments
+    return str(connector.label) if live else f"{connector.label} {account.environment}"
+
+
+@register.filter
+def when(moment: dt.datetime | None, form: str = "") -> SafeString:
+    """A moment with its zone: "14 Mar 2026 10:04 UTC", how long ago in the title.
+
+    `form` "ago" swaps the two, "seconds" shows seconds too.
+    """
+    if not moment:  # a template hands in "" for what is not there
+        return format_html('<span class="nothing">{}</span>', "never" if form == "ago" else "not known")
+    moment = moment.astimezone(dt.UTC)
+    absolute = f"{moment.day} {moment:%b %Y %H:%M:%S} UTC" if form == "seconds" else absolute_time(moment)
+    relative = relative_time(moment)
+    shown, title = (relative, absolute) if form == "ago" else (absolute, relative)
+    return format_html(
+        '<time datetime="{}" title="{}"{}>{}</time>',
+        moment.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        title,
+        _SWAPPED if form == "ago" else "",
+        shown,
+    )
+
+
+_SWAPPED = mark_safe(" data-ago")
+
+
+def absolute_time(moment: dt.datetime) -> str:
+    moment = moment.astimezone(dt.UTC)
+    return f"{moment.day} {moment:%b %Y %H:%M} UTC"
+
+
+_UNITS = (("day", 86_400), ("h", 3_600), ("min", 60))
+
+
+def relative_time(moment: dt.datetime) -> str:
+    """In the largest whole unit: "2 min ago", "in 3 h"."""
+    seconds = (timezone.now() - moment).total_seconds()
+    for unit, length in _UNITS:
+        if abs(seconds) >= length:
+            count = int(abs(seconds) // length)
+            name = f"{unit}s" if unit == "day" and count != 1 else unit
+            return f"{count} {name} ago" if seconds > 0 else f"in {count} {name}"
+    return "just now" if seconds >= 0 else "in a moment"
+
+
+@register.filter
+def status(refund: Any) -> SafeString:
+    """The badge of a refund's status: a word, a colour and a shape. `accepted` and `voided` say so."""
+    stage, shown = Stage(refund.stage), Status(refund.status)
+    look = _LOOKS.get(stage, shown.lower()) if STATUS_OF[stage] is shown else shown.lower()
+    badge = _badge(look, words.STATUSES[shown], _REMARKS.get(stage, ""))
+    if getattr(refund, "returned_after_success", False):
+        return format_html("{} {}", badge, _badge("returned", "Returned after success"))
+    return badge
+
+
+_LOOKS = {
+    Stage.ACCEPTED: "accepted",
+    Stage.VOIDED: "voided",
+    Stage.CANCELED: "canceled",
+    Stage.REQUIRES_ACTION: "action",
+}
+_REMARKS = {
+    Stage.REQUIRES_ACTION: "waits for action",
+    Stage.ACCEPTED: "not yet booked",
+    Stage.VOIDED: "voided",
+    Stage.CANCELED: "canceled",
+    Stage.RETURNED: "returned",
+}
+_ICONS = {"accepted": "sent", "action": "person", "requested": "pending", "unrecognized": "question"}
+
+
+def _badge(look: str, word: str, remark: str = "") -> SafeString:
+    more = format_html(' <span class="badge-remark">{}</span>', remark) if remark else ""
+    return format_html('<span class="badge badge-{}">{}{}{}</span>', look, icon(_ICONS.get(look, look)), word, more)
+
+
+@register.simple_tag
+def checked(refund: Refund) -> SafeString:
+    """When the processor last answered about this refund, or that it cannot be asked."""
+    if refund.checked_at is not None:
+        return format_html("checked {}", when(refund.checked_at, "ago"))
+    can_be_asked = connector_of(refund.account).supports("get_refund")
+    return format_html("{}", "not checked yet" if can_be_asked else "cannot be asked")
+
+
+@register.filter
+def stage(observation: Any) -> SafeString:
+    """The badge of one observation's stage."""
+    if observation.stage is None:
+        return _badge("unrecognized", "Unrecognized word")
+    found = Stage(observation.stage)
+    look = _LOOKS.get(found, "returned" if found is Stage.RETURNED else STATUS_OF[found].lower())
+    return _badge(look, words.STAGES[found])
+
+
+@register.filter
+def source(name: str) -> str:
+    """Where a fact came from, in words: "signed webhook"."""
+    return words.SOURCES[Source(name)]
+
+
+@register.simple_tag
+def source_icon(name: str) -> SafeString:
+    return icon(words.SOURCE_ICONS[Source(name)])
+
+
+@register.simple_tag
+def queue_icon(queue: Queue) -> SafeString:
+    return icon(_QUEUE_ICONS[queue])
+
+
+_QUEUE_ICONS = {
+    Queue.STUCK: "pending",
+    Queue.RETURNED: "returned",
+    Queue.FAILED: "failed",
+    Queue.UNREQUESTED: "flag",
+    Queue.UNRECOGNIZED: "question",
+}
+
+
+@register.simple_tag
+def condition(health: Health) -> SafeString:
+    """The badge of an account's condition."""
+    drawing, word = _CONDITIONS[health.condition]
+    return format_html('<span class="badge badge-{}">{}{}</span>', health.condition, icon(drawing), word)
+
+
+_CONDITIONS = {
+    "fine": ("succeeded", "Fine"),
+    "silent": ("question", "Nothing heard yet"),
+    "paused": ("pause", "Paused"),
+    "rejected": ("lock", "Credentials rejected"),
+    "disabled": ("canceled", "Disabled"),
+}
+
+
+@register.inclusion_tag("refunds/_id.html")
+def identifier(value: str, what: str) -> dict[str, str]:
+    """An id, whole, with a button that copies it. `what` names it for those who cannot see it."""
+    return {"value": value, "what": what}
+
+
+@register.inclusion_tag("refunds/_nav.html", takes_context=True)
+def navigation(context: template.Context) -> dict[str, Any]:
+    """The pages this person may open, with the one that is open now."""
+    user = context.get("user") or AnonymousUser()
+    request = context.get("request")
+    match = getattr(request, "resolver_match", None)
+    pages = [("home", "Home", "home"), ("refunds", "Refunds", "refunds refund search")]
+    if may(user, Action.EXPORT_REPORTS):
+        pages.append(("report", "Report", "report"))
+    if may(user, Action.SEE_DELIVERIES):
+        pages.append(("accounts", "Accounts", "accounts"))
+    if user.is_staff:
+        pages.append(("admin:index", "Admin", ""))
+    here = match.url_name if match else ""
+    return {"pages": [(name, title, here in within.split()) for name, title, within in pages]}
+
+
+@register.simple_tag(takes_context=True)
+def theme(context: template.Context) -> str:
+    """What the person chose, "light" or "dark"; empty where the system's own choice holds."""
+    request = context.get("request")
+    chosen = request.COOKIES.get("theme", "") if isinstance(request, HttpRequest) else ""
+    return chosen if chosen in _THEMES else ""
