@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 from django.test import Client
 
-from connectors import inbox
 from refunds.permissions import Role
 from tests.factories import UserFactory
 
@@ -34,9 +33,3 @@ def engineer(sign_in: SignIn) -> Client:
 @pytest.fixture
 def administrator(sign_in: SignIn) -> Client:
     return sign_in(Role.ADMIN)
-
-
-@pytest.fixture
-def _no_queue() -> None:
-    """Replaying rings the doorbell; a test has nobody to answer it."""
-    inbox.deliveries_waiting.disconnect(dispatch_uid="refunds.doorbell")

@@ -11,7 +11,7 @@ from refunds.models import Alert, AlertKind, ApiToken, Scope
 from refunds.permissions import Action, Role, may
 from tests.factories import AccountFactory, UserFactory
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 
 ADD_TOKEN = "/admin/refunds/apitoken/add/"
 

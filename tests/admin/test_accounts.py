@@ -12,7 +12,7 @@ from connectors.models import ConnectorAccount
 from refunds import services
 from tests.factories import AccountFactory
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 
 ADD = "/admin/connectors/connectoraccount/add/"
 CANARY = "rk_test_canary"

@@ -13,7 +13,7 @@ from refunds.models import Refund
 from refunds.redaction import redact
 from tests.factories import T0, AccountFactory, EndpointFactory
 
-pytestmark = [pytest.mark.django_db(databases=["default", "inbox"]), pytest.mark.usefixtures("_no_queue")]
+pytestmark = pytest.mark.django_db
 
 REPLAY = "/admin/connectors/webhookdelivery/replay/"
 

@@ -12,7 +12,7 @@ from connectors.models import ConnectorAccount, WebhookEndpoint
 from tests.factories import AccountFactory
 from tests.fixtures.stripe.signing import sign
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 
 ADD = "/admin/connectors/webhookendpoint/add/?connector=stripe"
 CANARY = "whsec_canary"

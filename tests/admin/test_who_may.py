@@ -15,7 +15,7 @@ from refunds.permissions import Role
 from tests.admin.conftest import SignIn
 from tests.factories import T0, AccountFactory, EndpointFactory, UserFactory
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 
 ENGINEERS = frozenset({Role.ENGINEER, Role.ADMIN})
 ADMINS = frozenset({Role.ADMIN})

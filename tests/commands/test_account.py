@@ -9,7 +9,7 @@ from refunds import services
 from tests.commands.conftest import Run
 from tests.factories import AccountFactory
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 
 ADD = ("account", "add", "shop", "--connector", "stripe", "--environment", "test")
 KEY = "rk_test_canary"

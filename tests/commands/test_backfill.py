@@ -13,7 +13,7 @@ from refunds.models import Refund
 from tests.commands.conftest import Run
 from tests.factories import AccountFactory
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)

@@ -14,13 +14,7 @@ from refunds.models import Observation, Refund
 from tests.commands.conftest import Run
 from tests.factories import T0, AccountFactory, EndpointFactory
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
-
-
-@pytest.fixture(autouse=True)
-def _no_queue() -> None:
-    """Replaying rings the doorbell; a test has nobody to answer it."""
-    inbox.deliveries_waiting.disconnect(dispatch_uid="refunds.doorbell")
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

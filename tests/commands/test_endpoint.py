@@ -12,7 +12,7 @@ from tests.commands.conftest import Run
 from tests.factories import AccountFactory
 from tests.fixtures.stripe.signing import sign
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 
 SECRET = "whsec_canary"
 

@@ -13,7 +13,7 @@ from refunds.models import Refund
 from tests.commands.conftest import Run
 from tests.factories import AccountFactory, RefundFactory
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -221,3 +221,10 @@ def test_bytes_that_are_not_utf8_spoil_only_their_row(run: Run, csv_file: Path) 
 def test_a_file_that_is_not_there_is_an_error(run: Run, csv_file: Path) -> None:
     with pytest.raises(CommandError, match=r"cannot read .*: No such file"):
         run("refund", "import", str(csv_file), "--account", "shop")
+
+
+def test_a_row_that_breaks_the_file_ends_it_but_keeps_what_came_before(run: Run, csv_file: Path) -> None:
+    text = 'connector_refund_id,minor_amount,currency\nre_1,1,EUR\n"re_2"x,1,EUR\nre_3,1,EUR\n'
+    with pytest.raises(CommandError, match="Not every row"):
+        _import(run, csv_file, text)
+    assert Refund.objects.get().connector_refund_id == "re_1"
