@@ -220,6 +220,7 @@ class WebhookDelivery(models.Model):
         indexes = [
             models.Index(fields=["next_attempt_at", "id"], name="delivery_waiting", condition=Q(state=0)),
             models.Index(fields=["id"], name="delivery_parked", condition=Q(state=2)),
+            models.Index(fields=["endpoint", "-id"], name="delivery_newest_of_endpoint"),
         ]
 
     def __str__(self) -> str:

@@ -55,6 +55,7 @@ class Transport:
     async def run(self, connector: Connector, operation: Operation[T], *, flow: str) -> Answer[T]:
         """Drive one operation to its end. Raises a ConnectorError, and nothing else that the network could cause."""
         response: httpx.Response | None = None
+        round_trip, received_at = 0.0, dt.datetime.now(dt.UTC)
         for _ in range(MAXIMUM_EXCHANGES + 1):
             try:
                 request = next(operation) if response is None else operation.send(response)

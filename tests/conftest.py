@@ -31,12 +31,6 @@ def _fresh_doors() -> Iterator[None]:
     webhooks.forget_doors()
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        for mark in item.iter_markers("django_db"):
-            mark.kwargs.pop("databases", None)
-
-
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked `postgres` are listed and counted as skipped elsewhere."""
     if item.get_closest_marker("postgres") and connection.vendor != "postgresql":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, cast
 
 import factory
 from django.contrib.auth.models import Group, User
@@ -21,7 +21,7 @@ class AccountFactory(factory.django.DjangoModelFactory[ConnectorAccount]):
     class Meta:
         model = ConnectorAccount
 
-    name = factory.Sequence(lambda n: f"account-{n}")
+    name = factory.declarations.Sequence(lambda n: f"account-{n}")
     connector = "stripe"
     environment = "sandbox"
     requests_per_second = 1000.0
@@ -33,9 +33,9 @@ class EndpointFactory(factory.django.DjangoModelFactory[WebhookEndpoint]):
         skip_postgeneration_save = True
 
     connector = "stripe"
-    token_hash = factory.Sequence(lambda n: f"{n:064d}")
+    token_hash = factory.declarations.Sequence(lambda n: f"{n:064d}")
 
-    @factory.post_generation
+    @factory.helpers.post_generation
     def accounts(self, create: bool, extracted: Any, **_: Any) -> None:
         for account in extracted or []:
             self.accounts.add(account)
@@ -45,8 +45,8 @@ class RefundFactory(factory.django.DjangoModelFactory[Refund]):
     class Meta:
         model = Refund
 
-    account = factory.SubFactory(AccountFactory)
-    connector_refund_id = factory.Sequence(lambda n: f"re_{n}")
+    account = factory.declarations.SubFactory(AccountFactory)
+    connector_refund_id = factory.declarations.Sequence(lambda n: f"re_{n}")
 
 
 class UserFactory(factory.django.DjangoModelFactory[User]):
@@ -54,12 +54,13 @@ class UserFactory(factory.django.DjangoModelFactory[User]):
         model = User
         skip_postgeneration_save = True
 
-    username = factory.Sequence(lambda n: f"user{n}")
+    username = factory.declarations.Sequence(lambda n: f"user{n}")
 
-    @factory.post_generation
+    @factory.helpers.post_generation
     def role(self, create: bool, extracted: Role | None, **_: Any) -> None:
         if extracted:
-            self.groups.add(Group.objects.get_or_create(name=extracted)[0])
+            user = cast(User, self)
+            user.groups.add(Group.objects.get_or_create(name=extracted)[0])
 
 
 def api_token(*scopes: Scope, accounts: list[ConnectorAccount] | None = None) -> str:

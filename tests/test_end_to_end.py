@@ -64,7 +64,7 @@ class House:
         return _endpoint(account, WebhookSecrets(Secret("whsec_sandbox")))
 
     def _adyen(self) -> str:
-        account = AccountFactory(name="adyen-sandbox", connector="adyen", processor_account="SandboxMerchant")
+        account = AccountFactory.create(name="adyen-sandbox", connector="adyen", processor_account="SandboxMerchant")
         secrets = AdyenSecrets(hmac_key=Secret("5A" * 32), username="webhook", password=Secret("webhook-password"))
         return _endpoint(account, secrets)
 
@@ -98,7 +98,7 @@ class House:
 
 
 def _endpoint(account: ConnectorAccount, secrets: Any) -> str:
-    endpoint: WebhookEndpoint = EndpointFactory(connector=account.connector, accounts=[account])
+    endpoint: WebhookEndpoint = EndpointFactory.create(connector=account.connector, accounts=[account])
     token = endpoint.new_token()
     endpoint.rotate(secrets, overlap=dt.timedelta(0))
     endpoint.save()

@@ -1,4 +1,4 @@
-"""A made-up third connector works in the whole house: webhook, Get, listing, API and pages; no file is edited for it."""
+"""A made-up third connector works in the whole house: webhook, Get, API and pages; no file is edited."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def good_get() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def test_its_webhook_moves_a_refund_that_api_and_page_show(account):
-    endpoint = EndpointFactory(connector="paperboat", accounts=[account])
+    endpoint = EndpointFactory.create(connector="paperboat", accounts=[account])
     token = endpoint.new_token()
     secrets = from_plain(account.connector_class.WebhookSecrets, CASES["webhook_secrets"])
     endpoint.rotate(secrets, overlap=dt.timedelta(0))
@@ -96,7 +96,7 @@ def test_its_webhook_moves_a_refund_that_api_and_page_show(account):
     bearer = {"Authorization": f"Bearer {api_token(Scope.REFUNDS_READ)}"}
     assert Client().get(f"/api/refunds/{refund.pk}/", headers=bearer).json()["connector"] == "paperboat"
     staff = Client()
-    staff.force_login(UserFactory(role=Role.SUPPORT))
+    staff.force_login(UserFactory.create(role=Role.SUPPORT))
     assert b"Paperboat" in staff.get(f"/refunds/{refund.pk}/").content
 
 

@@ -51,7 +51,7 @@ def answer_of(answer: dict[str, Any], body: bytes) -> tuple[int, dict[str, str],
 
 @pytest.fixture
 def door() -> Door:
-    return Door(AccountFactory())
+    return Door(AccountFactory.create())
 
 
 def test_a_webhook_is_received_without_sessions_or_redirects(door, settings):

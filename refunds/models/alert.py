@@ -46,7 +46,9 @@ class Alert(models.Model):
         return f"{self.get_kind_display()}: {self.subject}"
 
     @classmethod
-    def open(cls, kind: AlertKind, *, subject: str, message: str, account_id: int | None = None, times: int = 1) -> None:
+    def open(
+        cls, kind: AlertKind, *, subject: str, message: str, account_id: int | None = None, times: int = 1
+    ) -> None:
         """Open the alert, or count it again where it is open already."""
         still_open = cls.objects.filter(kind=kind, subject=subject[:255], closed_at__isnull=True)
         if still_open.update(count=F("count") + times, last_at=timezone.now(), message=message):

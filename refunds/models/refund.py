@@ -63,7 +63,10 @@ class RefundQuerySet(models.QuerySet["Refund"]):
 
     def after(self, created_at: dt.datetime, pk: int) -> Self:
         """The rows that come after this one in `newest_first`."""
-        return self.filter(Q(created_at__lt=created_at) | Q(created_at=created_at, id__lt=pk))
+        # The first condition says nothing new, but lets the index start at the right place.
+        return self.filter(
+            Q(created_at__lt=created_at) | Q(created_at=created_at, id__lt=pk), created_at__lte=created_at
+        )
 
 
 class Refund(models.Model):
@@ -151,7 +154,9 @@ class Refund(models.Model):
         indexes = [
             models.Index(fields=["connector_refund_id"], name="refund_by_connector_id"),
             models.Index(
-                fields=["other_transaction_id"], name="refund_by_other_payment_id", condition=~Q(other_transaction_id="")
+                fields=["other_transaction_id"],
+                name="refund_by_other_payment_id",
+                condition=~Q(other_transaction_id=""),
             ),
             models.Index(fields=["account", "updated_at"], name="refund_changed_since"),
             models.Index(fields=["account", "status", "-created_at", "-id"], name="refund_page_by_status"),

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from connectors.contract import Answer, ConnectorError, Fact, RefundNotFound, RefundReference, Unavailable, UnknownStatus
+from connectors.contract import (
+    Answer,
+    ConnectorError,
+    Fact,
+    RefundNotFound,
+    RefundReference,
+    Unavailable,
+    UnknownStatus,
+)
 from connectors.models import ConnectorAccount
 from refunds.facts import Source
 from refunds.models import AccountPolling, Refund

@@ -13,7 +13,7 @@ from refunds.models import ApiToken, Refund, Scope
 from tests.api.conftest import Caller, caller, fails, processor
 from tests.factories import RefundFactory
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 
 READ, WRITE, SYNC, EVENTS = Scope.REFUNDS_READ, Scope.REFUNDS_WRITE, Scope.REFUNDS_SYNC, Scope.EVENTS_WRITE
 OPERATIONS = [

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(scope="module")

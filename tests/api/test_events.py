@@ -13,7 +13,7 @@ from refunds.models import Refund, Scope
 from tests.api.conftest import caller, configured, processor, says
 from tests.conformance.fixtures import fixtures
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 URL = "/api/accounts/shop/events/"
 
 

@@ -15,7 +15,7 @@ from refunds.polling import STUCK_AFTER
 from tests.api.conftest import caller
 from tests.factories import T0, AccountFactory, RefundFactory
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 URL = "/api/refunds/"
 NOW = timezone.now()
 

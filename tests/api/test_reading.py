@@ -15,7 +15,7 @@ from refunds.models import Refund, Scope
 from tests.api.conftest import caller, configured, fails, processor, says
 from tests.factories import T0, AccountFactory, RefundFactory, euros, fact
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 
 
 def told(account, said, *, received):

@@ -10,7 +10,7 @@ from refunds.models import Refund, Scope
 from tests.api.conftest import caller
 from tests.factories import AccountFactory, RefundFactory
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 URL = "/api/refunds/"
 
 

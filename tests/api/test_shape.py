@@ -14,7 +14,7 @@ from tests.api.conftest import Caller, caller, configured, processor, says
 from tests.conformance.fixtures import CONNECTORS, fixtures
 from tests.factories import RefundFactory
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 
 PRISM = {
     "id", "account", "connector", "merchant_refund_id", "connector_refund_id", "connector_transaction_id", "status",

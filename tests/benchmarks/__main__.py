@@ -1,6 +1,7 @@
-"""`python -m tests.benchmarks [--size smoke|full] [acknowledge] [apply] [gets]`, on the server of REFUNDDASH_DATABASE_URL.
+"""`python -m tests.benchmarks [--size smoke|full] [acknowledge] [apply] [gets]`.
 
-Makes a database of its own there (refunddash_bench), and drops the one of an earlier run.
+Runs on the server of REFUNDDASH_DATABASE_URL, in a database of its own there (refunddash_bench); the one of an
+earlier run is dropped.
 """
 
 from __future__ import annotations

@@ -33,10 +33,11 @@ def run(size: str) -> None:
             for connections in (16, 64):
                 ours, theirs = _rounds(base, requests, rounds, connections)
                 ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+                mine, bare = statistics.median(ours), statistics.median(theirs)
                 way = "group commit" if together else "one insert a request"
                 print(
                     f"acknowledge, {way}, {connections} connections: {ratio:.2f} of a bare view"
-                    f" (median of {rounds} rounds; {statistics.median(ours):.0f}/s to {statistics.median(theirs):.0f}/s)"
+                    f" (median of {rounds} rounds; {mine:.0f}/s to {bare:.0f}/s)"
                 )
     WebhookDelivery.objects.all().delete()
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
 
 from connectors import inbox
+from connectors.contract import Delivery
 from refunds import services
 from tests.benchmarks import prepared
 
@@ -33,7 +35,7 @@ def run(size: str) -> None:
         _fill(endpoint.pk, deliveries)
         statements = _record()
         _fill(endpoint.pk, deliveries)
-        bare = _timed(lambda said=statements: _replay(said))
+        bare = _timed(partial(_replay, statements))
         _fill(endpoint.pk, deliveries)
         ours = _timed(_apply_all)
         _check(deliveries)
@@ -63,7 +65,7 @@ def _fill(endpoint_id: int, deliveries: int) -> None:
     refunds = deliveries // EVENTS_A_REFUND
     for start in range(0, deliveries, 1000):
         rows = [
-            inbox.row_of(endpoint_id, inbox.Delivery(body, {}, now), connector, hint_only=False)
+            inbox.row_of(endpoint_id, Delivery(body, {}, now), connector, hint_only=False)
             for body in (prepared.event(n, refunds=refunds) for n in range(start, min(start + 1000, deliveries)))
         ]
         inbox.keep(rows)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import uvloop
 
-from connectors.contract import Account, Connector, RefundReference, Secret
+from connectors.contract import Account, Answer, Connector, Fact, RefundReference, Secret
 from connectors.processors.stripe.settings import Credentials, Options
 from connectors.registry import connector
 from connectors.transport import Transport, run_each
@@ -66,7 +66,7 @@ async def _transport(base_url: str, gets: int) -> None:
     assert all(not isinstance(answer, Exception) for answer in answers), answers[0]
 
 
-def _job(transport: Transport, bound: Connector, number: int) -> Callable[[], Awaitable[object]]:
+def _job(transport: Transport, bound: Connector, number: int) -> Callable[[], Awaitable[Answer[Fact]]]:
     reference = RefundReference(f"re_{number}")
     return lambda: transport.run(bound, bound.get_refund(reference), flow="poll")
 

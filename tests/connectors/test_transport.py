@@ -13,7 +13,15 @@ import pytest
 
 from connectors import transport
 from connectors.contract import (
-    Account, AllowedRequest, Answer, Connector, ConnectorError, MalformedAnswer, Operation, Refused, Unavailable,
+    Account,
+    AllowedRequest,
+    Answer,
+    Connector,
+    ConnectorError,
+    MalformedAnswer,
+    Operation,
+    Refused,
+    Unavailable,
 )  # fmt: skip
 
 BASE = "https://processor.example"

@@ -83,16 +83,20 @@ def _when_up(url: str) -> str:
 def refund_ids(base_url: str) -> list[str]:
     """Refunds somebody made there: each of a hundredth of the charge's amount."""
     with httpx.Client(base_url=base_url, auth=(KEY, "")) as client:
-        card = {"card[number]": "4242424242424242", "card[exp_month]": "12", "card[exp_year]": "2040", "card[cvc]": "123"}
+        card = {
+            "card[number]": "4242424242424242",
+            "card[exp_month]": "12",
+            "card[exp_year]": "2040",
+            "card[cvc]": "123",
+        }
         token = client.post("/v1/tokens", data=card).raise_for_status().json()["id"]
         customer = client.post("/v1/customers", data={"source": token}).raise_for_status().json()["id"]
         charge_data = {"amount": str(REFUNDS * 100), "currency": "eur", "customer": customer}
         charge = client.post("/v1/charges", data=charge_data).raise_for_status().json()["id"]
-        made = [
+        return [
             client.post("/v1/refunds", data={"charge": charge, "amount": "100"}).raise_for_status().json()["id"]
             for _ in range(REFUNDS)
         ]
-    return made
 
 
 @pytest.fixture

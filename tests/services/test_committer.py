@@ -38,7 +38,7 @@ def in_threads(count: int, work: Any) -> None:
 
 
 def test_each_waiting_request_returns_after_its_own_row_is_committed(committer):
-    endpoint_id = EndpointFactory().pk
+    endpoint_id = EndpointFactory.create().pk
     seen: list[bool] = []
 
     def request(number: int) -> None:
@@ -53,7 +53,7 @@ def test_each_waiting_request_returns_after_its_own_row_is_committed(committer):
 
 
 def test_rows_that_wait_together_are_committed_together(committer, monkeypatch):
-    endpoint_id = EndpointFactory().pk
+    endpoint_id = EndpointFactory.create().pk
     sizes: list[int] = []
     first, go_on = threading.Event(), threading.Event()
     real = inbox.keep
@@ -81,7 +81,7 @@ def test_rows_that_wait_together_are_committed_together(committer, monkeypatch):
 
 
 def test_a_row_the_database_refuses_spoils_no_other(committer):
-    endpoint_id = EndpointFactory().pk
+    endpoint_id = EndpointFactory.create().pk
     outcomes: dict[int, str] = {}
 
     def request(number: int) -> None:

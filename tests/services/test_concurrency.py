@@ -49,8 +49,8 @@ def at_once(workers: int, work: Callable[[int], Any]) -> list[Any]:
 
 
 def fill_inbox(count: int) -> None:
-    account = AccountFactory()
-    endpoint = EndpointFactory(accounts=[account])
+    account = AccountFactory.create()
+    endpoint = EndpointFactory.create(accounts=[account])
     now = timezone.now()
     inbox.keep(
         [
@@ -83,7 +83,7 @@ def test_several_workers_apply_everything_exactly_once():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_facts_that_race_come_to_one_state_and_are_announced_in_order(seed):
-    account = AccountFactory()
+    account = AccountFactory.create()
     rng = random.Random(seed)
     items = [
         services.item_of_event(
@@ -105,20 +105,20 @@ def test_facts_that_race_come_to_one_state_and_are_announced_in_order(seed):
 
 
 def test_one_of_many_takes_the_accounts_lease():
-    state = AccountPolling.of(AccountFactory())
+    state = AccountPolling.of(AccountFactory.create())
     taken = at_once(6, lambda _: AccountPolling.objects.get(pk=state.pk).take_lease(seconds=60))
     assert sorted(taken) == [False] * 5 + [True]
 
 
 def test_permits_are_never_handed_out_twice():
-    account = AccountFactory()
+    account = AccountFactory.create()
     AccountPolling.objects.create(account=account, tokens=10)
     granted = at_once(6, lambda _: AccountPolling.of(account).take_permits(4, per_second=5.0))
     assert sum(granted) <= 10
 
 
 def test_registrations_that_race_make_one_refund_each():
-    account = AccountFactory()
+    account = AccountFactory.create()
     claims = [services.Registration(connector_refund_id=f"re_{n}", amount=euros(100)) for n in range(30)]
     results = at_once(4, lambda _: services.register_refunds(account, claims))
     created = [done for result in results for done in result if done.outcome is services.Outcome.CREATED]

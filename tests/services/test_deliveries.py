@@ -31,7 +31,7 @@ class Door:
 
     def __init__(self, account: ConnectorAccount) -> None:
         self.account = account
-        self.endpoint: WebhookEndpoint = EndpointFactory(accounts=[account])
+        self.endpoint: WebhookEndpoint = EndpointFactory.create(accounts=[account])
         self.token = self.endpoint.new_token()
         self.rotate(SECRET)
 
@@ -72,7 +72,7 @@ def event(
 
 @pytest.fixture
 def door() -> Door:
-    return Door(AccountFactory())
+    return Door(AccountFactory.create())
 
 
 def kept() -> WebhookDelivery:
@@ -141,7 +141,7 @@ def test_a_timestamp_outside_the_tolerance_is_400(door):
 
 def test_while_our_clock_is_off_a_late_timestamp_is_kept_as_a_hint(door):
     ConnectorAccount.objects.update(clock_skew_seconds=400)
-    RefundFactory(account=door.account, connector_refund_id="re_1")
+    RefundFactory.create(account=door.account, connector_refund_id="re_1")
     assert door.post(event(), at=timezone.now() - dt.timedelta(minutes=6)).status_code == 200
     services.apply_deliveries()
     refund = Refund.objects.get()
@@ -336,7 +336,7 @@ def test_a_delivery_that_killed_every_worker_is_parked(door):
 
 
 def test_a_hint_about_a_payment_makes_us_ask_about_its_refunds(door):
-    refund = RefundFactory(account=door.account, connector_transaction_id="pi_1")
+    refund = RefundFactory.create(account=door.account, connector_transaction_id="pi_1")
     charge = {
         "id": "ch_1",
         "object": "charge",
@@ -375,7 +375,7 @@ def test_a_late_event_about_a_refund_we_do_not_know_is_asked_about(door):
 
 
 def test_a_dispute_marks_the_payments_refunds(door):
-    refund = RefundFactory(account=door.account, connector_transaction_id="pi_1")
+    refund = RefundFactory.create(account=door.account, connector_transaction_id="pi_1")
     dispute = {
         "id": "dp_1",
         "object": "dispute",

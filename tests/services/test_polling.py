@@ -89,7 +89,7 @@ def working_account() -> ConnectorAccount:
 
 
 def due(account: ConnectorAccount, refund_id: str = "re_1") -> Refund:
-    return RefundFactory(account=account, connector_refund_id=refund_id, next_poll_at=timezone.now())
+    return RefundFactory.create(account=account, connector_refund_id=refund_id, next_poll_at=timezone.now())
 
 
 def test_a_due_refund_is_asked_about_and_its_next_poll_moves_on(account, processor):
@@ -103,7 +103,7 @@ def test_a_due_refund_is_asked_about_and_its_next_poll_moves_on(account, process
 
 
 def test_what_is_not_due_is_left_alone(account, processor):
-    RefundFactory(account=account, next_poll_at=timezone.now() + dt.timedelta(minutes=1))
+    RefundFactory.create(account=account, next_poll_at=timezone.now() + dt.timedelta(minutes=1))
     assert services.poll_account(account) == 0
 
 
@@ -308,7 +308,7 @@ def test_a_refund_nobody_knows_is_not_found(account, processor):
 
 
 def test_without_live_the_processor_is_not_asked(account, processor):
-    RefundFactory(account=account, connector_refund_id="re_1")
+    RefundFactory.create(account=account, connector_refund_id="re_1")
     result = services.get_refund(account, "re_1", live=False)
     assert (result.live, processor.asked) == (False, [])
 
@@ -325,14 +325,14 @@ def test_a_word_we_do_not_know_is_kept_and_said(account, processor):
 
 
 def test_where_there_is_no_get_the_evidence_is_the_answer():
-    refund = RefundFactory(account=AccountFactory(connector="adyen"))
+    refund = RefundFactory.create(account=AccountFactory.create(connector="adyen"))
     result = services.sync_refund(refund)
     assert (result.live, result.answer, result.refund) == (False, "not_supported", refund)
 
 
 def test_an_account_without_usable_credentials_is_marked_not_crashed(processor):
-    account = AccountFactory()
-    result = services.sync_refund(RefundFactory(account=account))
+    account = AccountFactory.create()
+    result = services.sync_refund(RefundFactory.create(account=account))
     assert (result.live, result.answer) == (False, "credentials_rejected")
 
 
@@ -368,7 +368,7 @@ def test_a_backfill_brings_every_refund_of_the_span(account, processor):
 
 def test_a_processor_that_cannot_list_says_so():
     with pytest.raises(NotSupported, match="does not list refunds"):
-        services.backfill(AccountFactory(connector="adyen"), timezone.now(), timezone.now())
+        services.backfill(AccountFactory.create(connector="adyen"), timezone.now(), timezone.now())
 
 
 def test_checking_an_account_says_whether_its_key_works(account, processor):

@@ -16,12 +16,12 @@ from refunds.models import Alert, AlertKind, Mark, Observation, OutboxEvent, Ref
 from refunds.services.recording import Item
 from tests.factories import T0, AccountFactory, RefundFactory, euros, fact
 
-pytestmark = pytest.mark.django_db(databases=["default", "inbox"])
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def account() -> ConnectorAccount:
-    return AccountFactory()
+    return AccountFactory.create()
 
 
 def told(account: ConnectorAccount, said: Fact, *, received: float | None = None, source=Source.WEBHOOK) -> Item:
@@ -184,8 +184,8 @@ def test_a_refund_knows_when_it_was_first_spoken_of_where_nobody_says_when_it_wa
 
 
 def test_marks_reach_every_refund_of_the_payment(account):
-    refund = RefundFactory(account=account, connector_transaction_id="pi_1")
-    RefundFactory(account=account, connector_transaction_id="pi_2")
+    refund = RefundFactory.create(account=account, connector_transaction_id="pi_1")
+    RefundFactory.create(account=account, connector_transaction_id="pi_2")
     Mark.objects.create(
         account=account, kind=MarkKind.DISPUTED, connector_transaction_id="pi_1", event_id="e", as_of=T0, received_at=T0
     )

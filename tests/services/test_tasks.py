@@ -27,7 +27,7 @@ def queued() -> list[tuple[str, tuple[Any, ...]]]:
 
 @pytest.fixture
 def quiet_account():
-    account = AccountFactory()
+    account = AccountFactory.create()
     later = timezone.now() + dt.timedelta(hours=1)
     AccountPolling.objects.create(account=account, next_changes_at=later)
     CreationWindow.objects.create(account=account, day=timezone.now().date(), next_list_at=later)
@@ -42,12 +42,12 @@ def test_there_is_exactly_one_schedule_and_a_migration_mends_it():
 
 
 def test_a_delivery_rings_the_doorbell_with_a_task_without_arguments():
-    Door(AccountFactory()).post(event())
+    Door(AccountFactory.create()).post(event())
     assert queued() == [("refunds.tasks.apply_deliveries", ())]
 
 
 def test_the_doorbell_rings_at_most_once_a_second():
-    door = Door(AccountFactory())
+    door = Door(AccountFactory.create())
     for n in range(5):
         door.post(event(event_id=f"evt_{n}"))
     assert len(queued()) == 1
@@ -65,7 +65,7 @@ def test_the_ticker_finds_what_a_lost_doorbell_left(quiet_account):
 
 def test_the_ticker_polls_only_accounts_with_something_due(quiet_account):
     assert tasks.accounts_due() == []
-    RefundFactory(account=quiet_account, next_poll_at=timezone.now())
+    RefundFactory.create(account=quiet_account, next_poll_at=timezone.now())
     tasks.tick()
     assert ("refunds.tasks.poll_account", (quiet_account.pk,)) in queued()
 
@@ -85,12 +85,12 @@ def test_a_new_day_makes_an_account_that_lists_due(quiet_account):
 
 
 def test_an_account_that_can_be_asked_nothing_is_never_due():
-    AccountFactory(connector="adyen")
+    AccountFactory.create(connector="adyen")
     assert tasks.accounts_due() == []
 
 
 def test_a_paused_account_is_left_alone(quiet_account):
-    RefundFactory(account=quiet_account, next_poll_at=timezone.now())
+    RefundFactory.create(account=quiet_account, next_poll_at=timezone.now())
     AccountPolling.objects.update(paused_until=timezone.now() + dt.timedelta(minutes=5))
     assert tasks.accounts_due() == []
 

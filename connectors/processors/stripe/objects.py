@@ -1,7 +1,8 @@
 """Pure: Stripe's Refund, Charge, Dispute and Event objects, translated.
 
-`connector_transaction_id` is the refund's PaymentIntent where it has one (its Charge is the other id then), else its Charge. Hints and dispute marks
-name the payment by the same rule (`_payment_of`), so that they meet the refunds they are about.
+`connector_transaction_id` is the refund's PaymentIntent where it has one (its Charge is the other id then), else its
+Charge. Hints and dispute marks name the payment by the same rule (`_payment_of`), so that they meet the refunds they
+are about.
 """
 
 from __future__ import annotations
