@@ -83,8 +83,9 @@ class Committer:
             return [self._queue.popleft() for _ in range(min(len(self._queue), MOST_TOGETHER))]
 
     def _one_by_one(self, group: list[_Waiting], error: Exception) -> None:
-        """A row the database refuses must not take the others' acknowledgement with it."""
-        if len(group) == 1 or not isinstance(error, DatabaseError):
+        """A row the database refuses must not take the others' acknowledgement with it; and a connection that had
+        died meanwhile gets one more try, which is harmless: a row is kept once."""
+        if not isinstance(error, DatabaseError):
             for waiting in group:
                 waiting.error = error
             return

@@ -316,8 +316,11 @@ def unconfirmed(observed: Observed) -> Observed:
 
 def needs_confirmation(before: State, observed: Observed) -> bool:
     """Whether to ask the processor again soon, because what it said does not sit well with what we knew."""
-    if observed.standing is not Standing.COUNTED or observed.stage is None:
+    if observed.standing is Standing.UNCONFIRMED:
         return True
+    if observed.standing is not Standing.COUNTED or observed.stage is None:
+        # An answer that is odd in the same way again will not get better by asking every minute.
+        return not observed.source.was_asked or before.unrecognized_since is None
     if before.as_of is None or STATUS_OF[observed.stage] is STATUS_OF[before.stage]:
         return False
     close_call = abs(observed.as_of - before.as_of) <= _CLOSE_CALL

@@ -79,18 +79,16 @@ class AccountPolling(models.Model):
             failures=0, paused_until=None, pause_reason="", last_answer_at=now
         )
 
-    def note_failure(self, message: str, *, retry_after_seconds: float | None = None) -> None:
-        """A question failed: count it, and leave the processor alone as long as the breaker or Retry-After says."""
+    def note_failure(self, message: str, *, times: int = 1) -> None:
+        """Questions failed: count them, and leave the processor alone as long as the breaker says."""
         now = timezone.now()
         AccountPolling.objects.filter(pk=self.pk).update(
-            failures=F("failures") + 1, last_error=message[:300], last_error_at=now
+            failures=F("failures") + times, last_error=message[:300], last_error_at=now
         )
         self.refresh_from_db()
-        breaker = polling.breaker_pause(self.failures) or dt.timedelta(0)
-        pause = max(breaker, dt.timedelta(seconds=retry_after_seconds or 0))
-        if pause:
-            reason = "the processor asked us to wait" if retry_after_seconds else "breaker open after failures"
-            self.pause(until=now + pause, reason=reason)
+        pause = polling.breaker_pause(self.failures)
+        if pause is not None:
+            self.pause(until=now + pause, reason="breaker open after failures")
 
     def pause(self, *, until: dt.datetime, reason: str) -> None:
         longer = Q(paused_until__isnull=True) | Q(paused_until__lt=until)

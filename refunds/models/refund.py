@@ -15,7 +15,7 @@ from connectors.fields import IdentifierField
 from connectors.keyring import lookup_hash, ring
 from connectors.models import ConnectorAccount
 from refunds import facts, polling
-from refunds.facts import CLAIM_KEY, Source, State
+from refunds.facts import CLAIM_KEY, Source
 
 
 class RefundQuerySet(models.QuerySet["Refund"]):
@@ -252,21 +252,3 @@ class Refund(models.Model):
     @property
     def _binding(self) -> str:
         return f"refund:{self.account_id}:{self.connector_refund_id}:customer"
-
-    @property
-    def state(self) -> State:
-        """What the merge rule needs to know of this row (attribute values stay in their columns)."""
-        return State(
-            winning_key=self.winning_key,
-            stage=Stage(self.stage),
-            native_status=self.native_status,
-            source=Source(self.source),
-            as_of=self.as_of,
-            received_at=self.received_at,
-            first_success_key=self.first_success_key,
-            first_accepted_key=self.first_accepted_key,
-            first_failure_key=self.first_failure_key,
-            unrecognized_at=self.unrecognized_at,
-            unrecognized_word=self.unrecognized_word,
-            attribute_keys=self.attribute_keys,
-        )

@@ -22,6 +22,7 @@ from connectors.contract import (
     Connector,
     ConnectorError,
     CredentialsRejected,
+    MalformedAnswer,
     Operation,
     RefundNotFound,
     Unavailable,
@@ -98,11 +99,14 @@ def _note(account: ConnectorAccount, results: Sequence[Result]) -> None:
         _credentials_rejected(account, state, rejected)
     elif answers:
         _credentials_work(account)
-    unavailable = next((r for r in reversed(results) if isinstance(r, Unavailable)), None)
-    if unavailable is not None:
-        state.note_failure(str(unavailable), retry_after_seconds=unavailable.retry_after_seconds)
-    elif rejected is None and (answers or any(isinstance(r, RefundNotFound) for r in results)):
+    failures = [r for r in results if isinstance(r, (Unavailable, MalformedAnswer))]
+    if rejected is None and (answers or any(isinstance(r, RefundNotFound) for r in results)):
         state.note_answer()
+    elif failures:
+        state.note_failure(str(failures[-1]), times=len(failures))
+    waits = [r.retry_after_seconds for r in failures if isinstance(r, Unavailable) and r.retry_after_seconds]
+    if waits:
+        state.pause(until=timezone.now() + dt.timedelta(seconds=max(waits)), reason="the processor asked us to wait")
     if answers:
         _note_clock(account, answers[-1])
 

@@ -23,7 +23,6 @@ from connectors.contract import (
     Mark,
     Operation,
     Page,
-    RefundNotFound,
     RefundReference,
     Unreadable,
     Window,
@@ -100,18 +99,10 @@ class _Poll:
             return None
         [result] = ask(self.account, [question], flow=flow)
         if isinstance(result, ConnectorError):
-            self._note_other_failure(result)
+            log.warning("poll account=%s flow=%s error=%s", self.account.name, flow, result)
             return None
         self.probing = False
         return result
-
-    def _note_other_failure(self, error: ConnectorError) -> None:
-        """An answer that makes no sense counts against the account too, or it would be asked for ever."""
-        if not isinstance(error, RefundNotFound):
-            log.warning("poll account=%s error=%s", self.account.name, error)
-            self.state.refresh_from_db()
-            if self.state.failures == 0:
-                self.state.note_failure(str(error))
 
     # The change feed.
 
@@ -219,7 +210,6 @@ class _Poll:
                 with transaction.atomic(durable=True):
                     record([item_of_answer(result.value, result, account_id=self.account.pk, source=Source.GET)])
             else:
-                self._note_other_failure(result)
                 put_off_sighting(sighting)
 
 

@@ -210,6 +210,37 @@ def test_the_breaker_opens_after_five_failures_in_a_row(account, processor):
     assert AccountPolling.objects.get().pause_reason == "breaker open after failures"
 
 
+def test_failures_among_answers_do_not_open_the_breaker(account, processor):
+    for n in range(8):
+        due(account, f"re_{n}")
+    processor.has("re_0")
+    processor.instead = lambda request: (
+        processor.says(request) if request.url.path.endswith("re_0") else httpx.Response(500)
+    )
+    services.poll_account(account)
+    state = AccountPolling.objects.get()
+    assert (state.failures, state.paused_until) == (0, None)
+
+
+def test_answers_that_make_no_sense_open_the_breaker_too(account, processor):
+    processor.instead = lambda _: httpx.Response(200, content=b"<html>")
+    for n in range(6):
+        due(account, f"re_{n}")
+    services.poll_account(account)
+    assert AccountPolling.objects.get().pause_reason == "breaker open after failures"
+
+
+def test_a_word_we_do_not_know_is_not_asked_about_every_minute(account, processor):
+    processor.has("re_1", "teleported")
+    due(account)
+    services.poll_account(account)
+    assert Refund.objects.get().next_poll_at - timezone.now() <= dt.timedelta(seconds=60)
+    for _ in range(3):
+        Refund.objects.update(next_poll_at=timezone.now())
+        services.poll_account(account)
+    assert Refund.objects.get().next_poll_at - timezone.now() > dt.timedelta(minutes=10)
+
+
 def test_the_bucket_keeps_to_the_accounts_share(account, processor):
     ConnectorAccount.objects.update(requests_per_second=2)
     account.refresh_from_db()
