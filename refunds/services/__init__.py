@@ -6,8 +6,9 @@ from refunds.services.checking import AccountCheck, check_account
 from refunds.services.deliveries import apply_deliveries
 from refunds.services.events import HandledEvent, UnifiedEvent, UnverifiedEvent, handle_event
 from refunds.services.housekeeping import recognize_words, release_held, watch_endpoints
+from refunds.services.items import item_of_answer, item_of_event
 from refunds.services.polling import poll_account
-from refunds.services.recording import Recorded, item_of_answer, item_of_event, record_facts
+from refunds.services.recording import Recorded, record_facts
 from refunds.services.registration import Outcome, Registered, Registration, register_refunds
 from refunds.services.rehearsal import DryRunChange, dry_run
 from refunds.services.syncing import SyncResult, get_refund, sync_refund

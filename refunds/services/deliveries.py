@@ -21,7 +21,7 @@ from connectors.models import ConnectorAccount, WebhookDelivery, WebhookEndpoint
 from refunds.facts import Source
 from refunds.models import AccountPolling, Alert, AlertKind, Refund, RefundQuerySet, Sighting
 from refunds.models import Mark as MarkRow
-from refunds.services import recording
+from refunds.services import items, recording
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Read:
     """A delivery in our own terms: what it says, for which account, and what of it we may not or cannot apply."""
 
     delivery: WebhookDelivery
-    facts: list[recording.Item] = field(default_factory=list)
+    facts: list[items.Item] = field(default_factory=list)
     hints: list[tuple[ConnectorAccount, Hint]] = field(default_factory=list)
     marks: list[tuple[ConnectorAccount, Mark]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -177,7 +177,7 @@ def _sort_in(found: Read, item: Fact | Hint | Mark, account: ConnectorAccount, d
         found.hints.append((account, _as_hint(item)))
     else:
         found.facts.append(
-            recording.item_of_event(
+            items.item_of_event(
                 item,
                 account_id=account.pk,
                 source=Source.WEBHOOK,

@@ -33,7 +33,8 @@ from refunds.facts import Source
 from refunds.models import AccountPolling, CreationWindow, Refund, Sighting
 from refunds.services.asking import ask
 from refunds.services.deliveries import follow_hints, keep_marks
-from refunds.services.recording import Recorded, item_of_answer, item_of_event, record
+from refunds.services.items import item_of_answer, item_of_event
+from refunds.services.recording import Recorded, record
 
 log = logging.getLogger(__name__)
 

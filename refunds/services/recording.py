@@ -17,15 +17,15 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from connectors.contract import Answer, Fact, MalformedAnswer, Stage, Status
+from connectors.contract import Stage, Status
 from connectors.models import ConnectorAccount
 from refunds import facts, polling, sql
 from refunds.facts import Observed, Source, Standing, State
-from refunds.models import Alert, AlertKind, Observation, Refund, Sighting
-from refunds.services import rows
+from refunds.models import Observation, Refund, Sighting
+from refunds.services import alerts, rows
+from refunds.services.items import Item
 from refunds.services.rows import Kept
 
-MAXIMUM_ID_LENGTH = 255
 _REFUND_KEY = tuple[int, str]
 
 _OBSERVATION_COLUMNS = {
@@ -60,16 +60,6 @@ _OUTBOX_COLUMNS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One fact on its way in."""
-
-    account_id: int
-    connector_refund_id: str
-    observed: Observed
-    delivery_id: int | None = None
-
-
 @dataclass(slots=True)
 class Recorded:
     """What recording did: the refunds by (account id, connector refund id), and which are new or show a change."""
@@ -78,40 +68,6 @@ class Recorded:
     created: set[int] = field(default_factory=set)
     changed: set[int] = field(default_factory=set)
     new_observations: int = 0
-
-
-def item_of_event(
-    fact: Fact, *, account_id: int, source: Source, received_at: dt.datetime, delivery_id: int | None = None
-) -> Item:
-    """A fact that an event told us (webhook, feed, report)."""
-    fact = _sound(fact)
-    observed = facts.observe(
-        fact, source=source, as_of=facts.as_of_event(fact, received_at=received_at), received_at=received_at
-    )
-    return Item(account_id, fact.connector_refund_id, observed, delivery_id)
-
-
-def item_of_answer(fact: Fact, answer: Answer[Any], *, account_id: int, source: Source) -> Item:
-    """A fact that a Get or a listing answered."""
-    fact = _sound(fact)
-    as_of = facts.as_of_answer(fact, answer)
-    observed = facts.observe(fact, source=source, as_of=as_of, received_at=answer.received_at)
-    return Item(account_id, fact.connector_refund_id, observed)
-
-
-def _sound(fact: Fact) -> Fact:
-    """The fact as the database can keep it: NUL and lone surrogates replaced. MalformedAnswer without a sane id."""
-    if not fact.connector_refund_id or len(fact.connector_refund_id) > MAXIMUM_ID_LENGTH:
-        raise MalformedAnswer("a refund without an id, or with one longer than 255 characters")
-    spoiled: dict[str, Any] = {
-        name: value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-        for name in _FACT_TEXTS
-        if isinstance(value := getattr(fact, name), str) and ("\0" in value or not value.isascii())
-    }
-    return replace(fact, **spoiled) if spoiled else fact
-
-
-_FACT_TEXTS = tuple(name for name in Fact.__dataclass_fields__ if Fact.__dataclass_fields__[name].type in ("str", str))
 
 
 def record_facts(items: Sequence[Item]) -> Recorded:
@@ -286,7 +242,7 @@ class _Batch:
         for refund_id, kept in suspects.items():
             since = repeated_since(kept.state, evidence[refund_id])
             if since and not kept.values["repeated_since"]:
-                _alert_repeated(self.accounts[kept.values["account_id"]], kept)
+                alerts.repeated(self.accounts[kept.values["account_id"]], kept)
             kept.values["repeated_since"] = since
 
     def write(self) -> None:
@@ -350,12 +306,12 @@ class _Batch:
             if kept.values["returned_after_success"] and kept.state.winning_key != before.winning_key:
                 returned[account_id].append(refund)
             if kept.state.unrecognized_since and kept.state.unrecognized_since != before.unrecognized_since:
-                _alert_unknown_word(self.accounts[account_id], kept)
+                alerts.unknown_word(self.accounts[account_id], kept)
         for account_id, refunds in returned.items():
-            _alert_returned(self.accounts[account_id], refunds)
+            alerts.returned(self.accounts[account_id], refunds)
         for item in self.items:
             if item.observed.standing is Standing.HELD:
-                _alert_future(self.accounts[item.account_id], item)
+                alerts.future(self.accounts[item.account_id], item)
 
     def _kept(self, item: Item) -> Kept:
         return self.kept[item.account_id, item.connector_refund_id]
@@ -398,46 +354,3 @@ def _outbox_row(kept: Kept, before: tuple[Any, ...], *, is_new: bool) -> tuple[A
         kept.id, values["winning_key"], values["stage"], values["status"], stage, status,
         values["returned_after_success"], values["as_of"],
     )  # fmt: skip
-
-
-def _alert_returned(account: ConnectorAccount, refunds: Sequence[str]) -> None:
-    Alert.open(
-        AlertKind.RETURNED_AFTER_SUCCESS,
-        subject=account.name,
-        account_id=account.pk,
-        times=len(refunds),
-        message=f"Refunds that had succeeded have failed, the latest {refunds[-1]}. Their customers may have been told "
-        'otherwise: work through the queue "returned after success".',
-    )
-
-
-def _alert_unknown_word(account: ConnectorAccount, kept: Kept) -> None:
-    word = kept.state.unrecognized_word
-    Alert.open(
-        AlertKind.UNKNOWN_WORD,
-        subject=f"{account.connector}: {word}",
-        account_id=account.pk,
-        message=f"{account.connector_class.label} said {word!r}, which this release does not know. The refunds keep "
-        "the state they had: look at the processor's own page, and add the word to its connector.",
-    )
-
-
-def _alert_repeated(account: ConnectorAccount, kept: Kept) -> None:
-    refund = kept.values["connector_refund_id"]
-    Alert.open(
-        AlertKind.REPEATED,
-        subject=f"{account.name}/{refund}",
-        account_id=account.pk,
-        message=f"Refund {refund} failed and then succeeded by a message whose signed part we had seen before the "
-        "failure. It is shown as succeeded: check the processor's report before you tell the customer.",
-    )
-
-
-def _alert_future(account: ConnectorAccount, item: Item) -> None:
-    Alert.open(
-        AlertKind.FROM_THE_FUTURE,
-        subject=f"{account.name}/{item.connector_refund_id}",
-        account_id=account.pk,
-        message=f"An event is dated {item.observed.as_of:%Y-%m-%d %H:%M} UTC, more than five minutes ahead of our "
-        "clock. It is held until then: check our clock and the processor's event.",
-    )

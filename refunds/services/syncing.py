@@ -19,7 +19,8 @@ from connectors.models import ConnectorAccount
 from refunds.facts import Source
 from refunds.models import AccountPolling, Refund
 from refunds.services.asking import ask
-from refunds.services.recording import item_of_answer, record_facts
+from refunds.services.items import item_of_answer
+from refunds.services.recording import record_facts
 
 ANSWERED = "answered"
 

@@ -13,7 +13,7 @@ from connectors.models import ConnectorAccount
 from refunds import history, services
 from refunds.facts import Source, Standing
 from refunds.models import Alert, AlertKind, Mark, Observation, OutboxEvent, Refund
-from refunds.services.recording import Item
+from refunds.services.items import Item
 from tests.factories import T0, AccountFactory, RefundFactory, euros, fact
 
 pytestmark = pytest.mark.django_db
