@@ -71,11 +71,17 @@ def _select(columns: Mapping[str, str]) -> str:
 
 
 def _arrays(columns: Mapping[str, str], rows: Sequence[Row]) -> list[str]:
-    return [_array_literal(values) for values in zip(*rows, strict=True)]
+    return [
+        _array_literal(kind, values) for kind, values in zip(columns.values(), zip(*rows, strict=True), strict=True)
+    ]
 
 
-def _array_literal(values: Sequence[Any]) -> str:
+def _array_literal(kind: str, values: Sequence[Any]) -> str:
     """A PostgreSQL array as text. The driver's own way of writing arrays took a third of the time of a batch."""
+    if kind in ("text", "jsonb") and None not in values:
+        # Texts hold no NUL, so it can stand between them until all of them are escaped at once.
+        texts = "\0".join(values).replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
+        return f'{{"{texts}"}}'
     return "{" + ",".join([_element(value) for value in values]) + "}"
 
 
@@ -83,13 +89,12 @@ def _element(value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, str):
-        if "\\" in value or '"' in value:
-            value = value.replace("\\", "\\\\").replace('"', '\\"')
+        value = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{value}"'
     if isinstance(value, bytes):
         return f'"\\\\x{value.hex()}"'
     # Numbers and truth need no quotes, moments do.
-    return f'"{value.isoformat()}"' if isinstance(value, dt.datetime) else str(value)
+    return f'"{value}"' if isinstance(value, dt.datetime) else str(value)
 
 
 def _plain(value: Any) -> Any:
