@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import logging
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from connectors.models import DeliveryState, WebhookDelivery
 
 deliveries_waiting = Signal()
 """Sent after a delivery was kept; whoever applies deliveries listens. Losing one is harmless, the ticker sweeps."""
+
+log = logging.getLogger(__name__)
 
 LEASE = dt.timedelta(seconds=120)
 BACKOFF = tuple(dt.timedelta(seconds=s) for s in (10, 60, 600, 3600, 21_600))
@@ -56,9 +59,14 @@ def row_of(endpoint_id: int, delivery: Delivery, connector: Connector, *, hint_o
 
     A late delivery gets a dedupe key of its own: kept only as a hint, it must not shut out the event itself.
     """
-    key = connector.dedupe_key(delivery) or hashlib.sha256(delivery.body).hexdigest()
-    if len(key) > 70:
-        key = hashlib.sha256(key.encode()).hexdigest()
+    try:
+        key = connector.dedupe_key(delivery)
+    except Exception:
+        # Authentic, though odd, or our own bug: kept all the same, and parked with the reason when it is read.
+        log.exception("inbox: no dedupe key endpoint=%s", endpoint_id)
+        key = ""
+    if not key or len(key) > 70 or not key.isprintable():
+        key = hashlib.sha256(key.encode("utf-8", "replace") or delivery.body).hexdigest()
     headers = {name: value for name, value in delivery.headers.items() if _worth_keeping(name)}
     return Row(
         endpoint_id=endpoint_id,

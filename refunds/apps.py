@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db import connections
+from django.db.models.signals import post_migrate, post_save
 
 
 class RefundsConfig(AppConfig):
@@ -18,12 +19,35 @@ class RefundsConfig(AppConfig):
 
         deliveries_waiting.connect(tasks.on_deliveries_waiting, dispatch_uid="refunds.doorbell")
         post_migrate.connect(_keep_the_one_schedule, sender=self, dispatch_uid="refunds.schedule")
+        post_migrate.connect(_keep_the_roles, sender=self, dispatch_uid="refunds.roles")
+        post_save.connect(_show_anew, sender="connectors.ConnectorAccount", dispatch_uid="refunds.projection")
+
+
+def _keep_the_roles(using: str, **_: Any) -> None:
+    """A group for each role, so that there is something to give people."""
+    from django.contrib.auth.models import Group
+
+    from refunds.permissions import Role
+
+    for role in Role:
+        Group.objects.using(using).get_or_create(name=role.value)
+
+
+def _show_anew(instance: Any, *, created: bool, **_: Any) -> None:
+    """An account's option may show its refunds another way."""
+    from refunds import services
+
+    if not created:
+        services.show_anew(instance)
 
 
 def _keep_the_one_schedule(using: str, **_: Any) -> None:
     """The ticker: exactly one schedule, made anew by every migration. It carries no arguments that could go bad."""
     from django_q.models import Schedule
 
+    if Schedule._meta.db_table not in connections[using].introspection.table_names():
+        # Only this app was migrated; the queue's tables come later, and with them this call.
+        return
     Schedule.objects.using(using).exclude(name="tick").filter(func__startswith="refunds.").delete()
     Schedule.objects.using(using).update_or_create(
         name="tick",

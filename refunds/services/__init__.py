@@ -8,6 +8,7 @@ from refunds.services.events import HandledEvent, UnifiedEvent, UnverifiedEvent,
 from refunds.services.housekeeping import recognize_words, release_held, watch_endpoints
 from refunds.services.items import item_of_answer, item_of_event
 from refunds.services.polling import poll_account
+from refunds.services.projection import show_anew
 from refunds.services.recording import Recorded, record_facts
 from refunds.services.registration import Outcome, Registered, Registration, register_refunds
 from refunds.services.rehearsal import DryRunChange, dry_run
@@ -40,6 +41,7 @@ __all__ = [
     "record_facts",
     "register_refunds",
     "release_held",
+    "show_anew",
     "sync_refund",
     "watch_endpoints",
 ]

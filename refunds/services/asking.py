@@ -35,6 +35,8 @@ from refunds.models import AccountPolling, Alert, AlertKind
 
 CLOCK_SKEW_WORTH_NOTING_SECONDS = 5.0
 CLOCK_SKEW_ALERT_SECONDS = 60.0
+EXTRA_FLOWS = {"changes": "the processor's events", "list": "lists of refunds"}
+"""Questions an account can do without: lacking the permission for one does not stop the others."""
 
 Result = Answer[Any] | ConnectorError
 Ask = Callable[[Connector], Operation[Any]]
@@ -72,7 +74,7 @@ def ask(account: ConnectorAccount, questions: Sequence[Ask], *, flow: str, at_on
     else:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             results = runner.run(_drive(connector, questions, flow, at_once))
-    _note(account, results)
+    _note(account, results, flow)
     return results
 
 
@@ -91,9 +93,12 @@ async def _drive(connector: Connector, questions: Sequence[Ask], flow: str, at_o
         return await run_each([job(question) for question in questions], at_once=at_once)
 
 
-def _note(account: ConnectorAccount, results: Sequence[Result]) -> None:
+def _note(account: ConnectorAccount, results: Sequence[Result], flow: str) -> None:
     state = AccountPolling.of(account)
     rejected = next((r for r in results if isinstance(r, CredentialsRejected)), None)
+    if rejected is not None and rejected.http_status == 403 and flow in EXTRA_FLOWS:
+        _permission_lacking(account, rejected, flow)
+        rejected = None
     answers = [r for r in results if isinstance(r, Answer)]
     if rejected is not None:
         _credentials_rejected(account, state, rejected)
@@ -126,6 +131,17 @@ def _credentials_rejected(account: ConnectorAccount, state: AccountPolling, erro
         account_id=account.pk,
         message=f"{account.connector_class.label} rejects the credentials of {account.name}. Put in a working key; "
         "it is tried once an hour and the account resumes by itself.",
+    )
+
+
+def _permission_lacking(account: ConnectorAccount, error: CredentialsRejected, flow: str) -> None:
+    """The key is good for Gets, so the account goes on; what it may not read is said."""
+    Alert.open_once(
+        AlertKind.CREDENTIALS_REJECTED,
+        subject=f"{account.name}: {flow}",
+        message=f"The key of {account.name} may not read {EXTRA_FLOWS[flow]} ({error}). Give it that permission at "
+        f"{account.connector_class.label}; it is tried again every hour, and refunds are asked for one by one until "
+        "then.",
     )
 
 

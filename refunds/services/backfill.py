@@ -13,7 +13,7 @@ from connectors.models import ConnectorAccount
 from refunds.facts import Source
 from refunds.models import AccountPolling
 from refunds.services.asking import ask
-from refunds.services.polling import record_page
+from refunds.services.polling import record_page, remember_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ def backfill(
         )
         progress(done)
         if done.next_cursor is None:
+            remember_windows(account, since, until)
             return done
 
 

@@ -18,6 +18,7 @@ from connectors.contract import (
     Answer,
     Connector,
     ConnectorError,
+    CredentialsRejected,
     Fact,
     Hint,
     Mark,
@@ -30,7 +31,7 @@ from connectors.contract import (
 from connectors.models import ConnectorAccount
 from refunds import polling
 from refunds.facts import Source
-from refunds.models import AccountPolling, CreationWindow, Refund, Sighting
+from refunds.models import AccountPolling, Alert, AlertKind, CreationWindow, Refund, Sighting
 from refunds.services.asking import ask
 from refunds.services.deliveries import follow_hints, keep_marks
 from refunds.services.items import item_of_answer, item_of_event
@@ -38,10 +39,12 @@ from refunds.services.recording import Recorded, record
 
 log = logging.getLogger(__name__)
 
-BUDGET_SECONDS = 40.0
+BUDGET_SECONDS = 25.0
+"""When no more questions are begun; the last one may take the transport's 30 s, and the queue ends a task after 60."""
 LEASE_SECONDS = 120.0
-AT_ONCE = 16
-_MOST_PER_ROUND = 100
+AT_ONCE = 32
+_MOST_PER_ROUND = AT_ONCE
+"""One round is asked all at once, so a processor that hangs costs one exchange's time and no more."""
 _DAY = dt.timedelta(days=1)
 
 
@@ -70,6 +73,7 @@ class _Poll:
         self.asked = 0
         # While the credentials are rejected, one question is enough to learn whether the key works again.
         self.probing = account.credentials_rejected_at is not None
+        self.may_not = False
 
     def run(self) -> None:
         connector = self.account.connector_class
@@ -101,6 +105,7 @@ class _Poll:
         [result] = ask(self.account, [question], flow=flow)
         if isinstance(result, ConnectorError):
             log.warning("poll account=%s flow=%s error=%s", self.account.name, flow, result)
+            self.may_not = self.may_not or isinstance(result, CredentialsRejected)
             return None
         self.probing = False
         return result
@@ -121,7 +126,14 @@ class _Poll:
                 record_page(self.account, page, source=Source.FEED)
                 self._save_changes(since, cursor)
             if cursor is None:
+                Alert.close(AlertKind.CREDENTIALS_REJECTED, subject=f"{self.account.name}: changes")
                 return
+        if self.may_not:
+            self._put_off_changes()
+
+    def _put_off_changes(self) -> None:
+        later = timezone.now() + polling.REJECTED_PROBE_EVERY
+        AccountPolling.objects.filter(pk=self.state.pk).update(next_changes_at=later)
 
     def _save_changes(self, since: dt.datetime, cursor: str | None) -> None:
         done = cursor is None
@@ -142,9 +154,13 @@ class _Poll:
         now = timezone.now()
         ensure_windows(self.account, now=now)
         due = CreationWindow.objects.filter(account=self.account, next_list_at__lte=now)
+        self.may_not = False
         for window in due.order_by("next_list_at"):
             if not self.list_window(window):
-                return
+                break
+            Alert.close(AlertKind.CREDENTIALS_REJECTED, subject=f"{self.account.name}: list")
+        if self.may_not:
+            due.update(next_list_at=now + polling.REJECTED_PROBE_EVERY)
 
     def list_window(self, window: CreationWindow) -> bool:
         """List one day's refunds to the end; False where that was cut short (it goes on from its cursor later)."""
@@ -256,7 +272,7 @@ def record_page(account: ConnectorAccount, page: Answer[Page], *, source: Source
         elif isinstance(item, Hint):
             hints.append((account, item))
         elif isinstance(item, Unreadable):
-            log.warning("poll account=%s an item of a page cannot be read: %s", account.name, item.reason)
+            _alert_unreadable(account, item, source)
         elif source is Source.LIST:
             items.append(item_of_answer(item, page, account_id=account.pk, source=source))
         else:
@@ -265,6 +281,16 @@ def record_page(account: ConnectorAccount, page: Answer[Page], *, source: Source
     keep_marks(marks)
     follow_hints(hints)
     return recorded
+
+
+def _alert_unreadable(account: ConnectorAccount, item: Unreadable, source: Source) -> None:
+    Alert.open(
+        AlertKind.DELIVERY_PARKED,
+        subject=f"{account.name}: {source}",
+        account_id=account.pk,
+        message=f"An item of the {source} of {account.name} cannot be read ({item.event_id or 'without id'}: "
+        f"{item.reason}). It changed nothing: look at it in the processor's own pages, and mend the connector.",
+    )
 
 
 def ensure_windows(account: ConnectorAccount, *, now: dt.datetime) -> None:
@@ -276,6 +302,19 @@ def ensure_windows(account: ConnectorAccount, *, now: dt.datetime) -> None:
     fresh = []
     while day <= today:
         fresh.append(CreationWindow(account=account, day=day, next_list_at=now))
+        day += _DAY
+    CreationWindow.objects.bulk_create(fresh, ignore_conflicts=True)
+
+
+def remember_windows(account: ConnectorAccount, since: dt.datetime, until: dt.datetime) -> None:
+    """Days that were listed by hand are listed again from now on like any others, as long as they are young enough."""
+    now = timezone.now()
+    day, last = max(since, now - polling.WEEKLY_UNTIL).date(), min(until, now).date()
+    fresh = []
+    while day <= last:
+        fresh.append(
+            CreationWindow(account=account, day=day, listed_at=now, next_list_at=now + next_listing(day, now=now))
+        )
         day += _DAY
     CreationWindow.objects.bulk_create(fresh, ignore_conflicts=True)
 

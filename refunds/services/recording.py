@@ -128,10 +128,11 @@ class _Batch:
             return
         created = create_unseen(missing, now=self.now)
         self.result.created.update(created)
-        Sighting.objects.filter(connector_refund_id__in=[refund for _, refund in missing]).delete()
         still: dict[int, set[str]] = defaultdict(set)
         for account, refund in missing:
             still[account].add(refund)
+        for account, ids in still.items():
+            Sighting.objects.filter(account_id=account, connector_refund_id__in=ids).delete()
         self._read(still)
 
     def _read(self, wanted: Mapping[int, set[str]]) -> None:

@@ -407,3 +407,43 @@ def test_checking_an_account_says_whether_its_key_works(account, processor):
     processor.instead = lambda _: httpx.Response(401)
     check = services.check_account(account)
     assert (check.ok, check.answer) == (False, "credentials_rejected")
+
+
+def test_days_that_were_backfilled_are_listed_again_from_then_on(account, processor):
+    CreationWindow.objects.all().delete()
+    services.backfill(account, timezone.now() - dt.timedelta(days=40), timezone.now())
+    assert CreationWindow.objects.count() == 41
+    oldest = CreationWindow.objects.earliest("day")
+    assert oldest.next_list_at - timezone.now() > dt.timedelta(days=6)
+
+
+# Permissions for less than everything.
+
+
+def test_a_key_that_may_not_read_events_still_answers_gets(account, processor):
+    processor.has("re_1")
+    processor.instead = lambda request: (
+        httpx.Response(403) if request.url.path == "/v1/events" else processor.says(request)
+    )
+    AccountPolling.objects.update(next_changes_at=timezone.now())
+    due(account)
+    services.poll_account(account)
+    account.refresh_from_db()
+    assert Refund.objects.get().status == "SUCCEEDED"
+    assert account.credentials_rejected_at is None
+    assert AccountPolling.objects.get().next_changes_at > timezone.now() + dt.timedelta(minutes=50)
+    assert "events" in Alert.objects.get().message
+    processor.instead = None
+    AccountPolling.objects.update(next_changes_at=timezone.now())
+    services.poll_account(account)
+    assert not Alert.objects.filter(closed_at=None).exists()
+
+
+def test_an_item_of_a_page_that_cannot_be_read_is_alerted_and_costs_no_other(account, processor):
+    processor.has("re_good")
+    processor.has("re_bad")
+    processor.refunds["re_bad"]["amount"] = "many"
+    CreationWindow.objects.filter(day=timezone.now().date()).update(next_list_at=timezone.now())
+    services.poll_account(account)
+    assert Refund.objects.get().connector_refund_id == "re_good"
+    assert Alert.objects.get().kind == AlertKind.DELIVERY_PARKED
