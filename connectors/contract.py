@@ -134,6 +134,8 @@ class Connector:
 
     def __init__(self, account: Account | None = None) -> None:
         self._account = account
+        self.token = ""
+        """What `authenticate` fetched; the transport puts it here before anything is asked."""
 
     @property
     def account(self) -> Account:
@@ -212,7 +214,7 @@ class Connector:
         query = tuple(params)
         if query:
             url += "?" + str(httpx.QueryParams(query))
-        return httpx.Request("GET", url, headers={"Accept": "application/json", **self.authorization("")})
+        return httpx.Request("GET", url, headers={"Accept": "application/json", **self.authorization(self.token)})
 
     def answer(self, response: httpx.Response) -> Any:
         """The JSON of a 200 answer, numbers exact; or the error its status stands for."""

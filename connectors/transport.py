@@ -29,6 +29,11 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS, READ_SECONDS, EXCHANGE_SECONDS = 5.0, 20.0, 30.0
 MAXIMUM_BODY_BYTES = 2 * 1024 * 1024
 MAXIMUM_EXCHANGES = 10
+_Exchange = Callable[[Connector, httpx.Request, str], Awaitable[httpx.Response]]
+
+_tokens: dict[str, str] = {}
+"""Tokens by account name, for as long as this process lives; never stored, never logged."""
+
 _TIMEOUT = {"connect": CONNECT_SECONDS, "read": READ_SECONDS, "write": READ_SECONDS, "pool": EXCHANGE_SECONDS}
 _USER_AGENT = "refunddash"
 _SHAPE_ERRORS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
@@ -41,6 +46,7 @@ class Transport:
     """
 
     def __init__(self, http: httpx.AsyncBaseTransport | None = None, *, connections: int = 64) -> None:
+        self._token_locks: dict[str, asyncio.Lock] = {}
         self._http = http or AiohttpTransport(client=lambda: _session(connections))
 
     async def __aenter__(self) -> Self:
@@ -54,6 +60,29 @@ class Transport:
 
     async def run(self, connector: Connector, operation: Operation[T], *, flow: str) -> Answer[T]:
         """Drive one operation to its end. Raises a ConnectorError, and nothing else that the network could cause."""
+        if connector.supports("authenticate"):
+            await self._authenticate(connector)
+        return await self._drive(connector, operation, flow, self._exchange_with_token)
+
+    async def _authenticate(self, connector: Connector, *, instead_of: str = "") -> None:
+        """Give the connector its account's token; where there is none but `instead_of`, one caller fetches it."""
+        name = connector.account.name
+        async with self._token_locks.setdefault(name, asyncio.Lock()):
+            if _tokens.get(name, "") == instead_of:
+                fetched = await self._drive(connector, connector.authenticate(), "authenticate", self._exchange)
+                _tokens[name] = fetched.value
+        connector.token = _tokens[name]
+
+    async def _exchange_with_token(self, connector: Connector, request: httpx.Request, flow: str) -> httpx.Response:
+        """An exchange; a token that has expired meanwhile is fetched anew, once."""
+        response = await self._exchange(connector, request, flow)
+        if response.status_code == 401 and connector.supports("authenticate"):
+            await self._authenticate(connector, instead_of=connector.token)
+            request.headers.update(connector.authorization(connector.token))
+            response = await self._exchange(connector, request, flow)
+        return response
+
+    async def _drive(self, connector: Connector, operation: Operation[T], flow: str, exchange: _Exchange) -> Answer[T]:
         response: httpx.Response | None = None
         round_trip, received_at = 0.0, dt.datetime.now(dt.UTC)
         for _ in range(MAXIMUM_EXCHANGES + 1):
@@ -67,7 +96,7 @@ class Transport:
                 # A connector reads answers of a shape it expects; another shape is the processor's doing, no crash.
                 raise MalformedAnswer(f"the answer has an unexpected shape ({type(error).__name__})") from error
             started = time.monotonic()
-            response = await self._exchange(connector, request, flow)
+            response = await exchange(connector, request, flow)
             round_trip, received_at = time.monotonic() - started, dt.datetime.now(dt.UTC)
         raise MalformedAnswer(f"no answer after {MAXIMUM_EXCHANGES} exchanges")
 

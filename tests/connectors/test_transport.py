@@ -6,7 +6,8 @@ import asyncio
 import gzip
 import zlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from connectors.contract import (
     Answer,
     Connector,
     ConnectorError,
+    CredentialsRejected,
     MalformedAnswer,
     Operation,
     Refused,
@@ -29,7 +31,7 @@ BASE = "https://processor.example"
 
 class Example(Connector):
     label = "Example"
-    allowed_requests = (AllowedRequest("GET", r"/refunds/[a-z0-9]+"),)
+    allowed_requests: ClassVar[tuple[AllowedRequest, ...]] = (AllowedRequest("GET", r"/refunds/[a-z0-9]+"),)
 
     def ask(self, request: httpx.Request | None = None) -> Operation[Any]:
         response = yield request or self.get("/refunds/1")
@@ -176,6 +178,64 @@ def test_an_answer_of_another_shape_is_malformed_not_a_crash():
 def test_an_operation_that_never_ends_is_ended():
     with pytest.raises(MalformedAnswer, match="exchanges"):
         run(answers(json={}), Example.ask_for_ever)
+
+
+class WithTokens(Example):
+    allowed_requests = (*Example.allowed_requests, AllowedRequest("POST", r"/token", r"grant=client"))
+
+    def authenticate(self) -> Operation[str]:
+        response = yield httpx.Request("POST", f"{BASE}/token", content=b"grant=client")
+        return str(self.answer(response)["token"])
+
+    def authorization(self, token: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+class TokenOffice:
+    """Gives out numbered tokens and takes only the newest."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/token":
+            self.given += 1
+            return httpx.Response(200, json={"token": f"t{self.given}"})
+        good = request.headers.get("authorization") == f"Bearer t{self.given}"
+        return httpx.Response(200, json={"ok": True}) if good else httpx.Response(401)
+
+
+def ask_many(office: Handler, name: str, times: int) -> list[Answer[Any] | ConnectorError]:
+    async def drive() -> list[Answer[Any] | ConnectorError]:
+        async with transport.Transport(httpx.MockTransport(office)) as way_out:
+            connectors = [WithTokens(Account("test", BASE, name=name)) for _ in range(times)]
+            jobs = [partial(way_out.run, each, each.ask(), flow="test") for each in connectors]
+            return await transport.run_each(jobs, at_once=times)
+
+    return asyncio.run(drive())
+
+
+def test_a_token_is_fetched_once_for_all_callers_and_kept():
+    office = TokenOffice()
+    assert all(isinstance(result, Answer) for result in ask_many(office, "tokens-kept", 8))
+    assert all(isinstance(result, Answer) for result in ask_many(office, "tokens-kept", 3))
+    assert office.given == 1
+
+
+def test_a_token_that_expired_is_fetched_anew_once():
+    office = TokenOffice()
+    ask_many(office, "tokens-expired", 1)
+    office.given += 1
+    assert all(isinstance(result, Answer) for result in ask_many(office, "tokens-expired", 8))
+    assert office.given == 3
+
+
+def test_a_token_that_is_never_good_is_rejected_credentials():
+    def sulky(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"token": "bad"}) if request.url.path == "/token" else httpx.Response(401)
+
+    [result] = ask_many(sulky, "tokens-bad", 1)
+    assert isinstance(result, CredentialsRejected)
 
 
 def test_the_log_line_tells_who_and_what_and_no_secret(caplog):
