@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 
 from connectors.models import ConnectorAccount
@@ -32,15 +33,21 @@ def unknown_word(account: ConnectorAccount, kept: Kept) -> None:
     )
 
 
-def repeated(account: ConnectorAccount, kept: Kept) -> None:
+def repeated(account: ConnectorAccount, kept: Kept, *, since: dt.datetime | None) -> None:
+    """Open where a success begins to rest on a repeated tuple, closed where it no longer does."""
     refund = kept.values["connector_refund_id"]
-    Alert.open(
-        AlertKind.REPEATED,
-        subject=f"{account.name}/{refund}",
-        account_id=account.pk,
-        message=f"Refund {refund} failed and then succeeded by a message whose signed part we had seen before the "
-        "failure. It is shown as succeeded: check the processor's report before you tell the customer.",
-    )
+    subject = f"{account.name}/{refund}"
+    if since is None:
+        if kept.values["repeated_since"]:
+            Alert.close(AlertKind.REPEATED, subject=subject)
+    elif not kept.values["repeated_since"]:
+        Alert.open(
+            AlertKind.REPEATED,
+            subject=subject,
+            account_id=account.pk,
+            message=f"Refund {refund} failed and then succeeded by a message whose signed part we had seen before the "
+            "failure. It is shown as succeeded: check the processor's report before you tell the customer.",
+        )
 
 
 def future(account: ConnectorAccount, item: Item) -> None:

@@ -242,8 +242,7 @@ class _Batch:
             evidence[observation.refund_id].append(observation)
         for refund_id, kept in suspects.items():
             since = repeated_since(kept.state, evidence[refund_id])
-            if since and not kept.values["repeated_since"]:
-                alerts.repeated(self.accounts[kept.values["account_id"]], kept)
+            alerts.repeated(self.accounts[kept.values["account_id"]], kept, since=since)
             kept.values["repeated_since"] = since
 
     def write(self) -> None:

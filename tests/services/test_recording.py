@@ -175,6 +175,7 @@ def test_a_success_that_repeats_a_signed_tuple_after_a_failure_is_flagged_until_
     assert Alert.objects.filter(kind=AlertKind.REPEATED, closed_at__isnull=True).count() == 1
     services.record_facts([told(account, fact(stage=Stage.SUCCEEDED, at=300), source=Source.REPORT)])
     assert only_refund().repeated_since is None
+    assert not Alert.objects.filter(kind=AlertKind.REPEATED, closed_at__isnull=True).exists()
 
 
 def test_a_refund_knows_when_it_was_first_spoken_of_where_nobody_says_when_it_was_made(account):
