@@ -116,24 +116,26 @@ class _Batch:
         self.accounts = {account.pk: account for account in ConnectorAccount.objects.filter(pk__in=account_ids)}
 
     def lock(self) -> None:
-        """Lock the refunds in id order; those we have never seen are created, unregistered."""
+        """Lock the refunds in id order; those we have never seen are created first, unregistered.
+
+        Created before anything is locked, and in key order: whoever waits for another's insert holds no lock that the
+        other may need.
+        """
         wanted: dict[int, set[str]] = defaultdict(set)
         for item in self.items:
             wanted[item.account_id].add(item.connector_refund_id)
+        unseen = [(account, refund) for account, ids in wanted.items() for refund in ids - _seen(account, ids)]
+        self.result.created.update(create_unseen(sorted(unseen), now=self.now))
+        self._end_sightings(unseen)
         self._read(wanted)
-        missing = sorted(
-            (account, refund) for account, ids in wanted.items() for refund in ids if (account, refund) not in self.kept
-        )
-        if not missing:
-            return
-        created = create_unseen(missing, now=self.now)
-        self.result.created.update(created)
-        still: dict[int, set[str]] = defaultdict(set)
-        for account, refund in missing:
-            still[account].add(refund)
-        for account, ids in still.items():
-            Sighting.objects.filter(account_id=account, connector_refund_id__in=ids).delete()
-        self._read(still)
+
+    @staticmethod
+    def _end_sightings(found: Sequence[_REFUND_KEY]) -> None:
+        by_account: dict[int, list[str]] = defaultdict(list)
+        for account, refund in found:
+            by_account[account].append(refund)
+        for account, refunds in by_account.items():
+            Sighting.objects.filter(account_id=account, connector_refund_id__in=refunds).delete()
 
     def _read(self, wanted: Mapping[int, set[str]]) -> None:
         for account_id, ids in sorted(wanted.items()):
@@ -327,6 +329,11 @@ def repeated_since(state: State, evidence: Iterable[Observation]) -> dt.datetime
     success = [o for o in evidence if o.stage == Stage.SUCCEEDED and o.source == Source.REPORT]
     confirmed = any(o.key > state.first_failure_key for o in success)
     return winner.as_of if used_before and not confirmed else None
+
+
+def _seen(account_id: int, ids: set[str]) -> set[str]:
+    known = Refund.objects.filter(account_id=account_id, connector_refund_id__in=sorted(ids))
+    return set(known.values_list("connector_refund_id", flat=True))
 
 
 def create_unseen(keys: Sequence[_REFUND_KEY], *, now: dt.datetime) -> list[int]:
