@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -49,7 +50,9 @@ class ConnectorAccount(models.Model):
         help_text="Show a refund that was sent to the scheme, but is not booked yet, as succeeded (labelled so).",
     )
     requests_per_second = models.FloatField(
-        default=5.0, help_text="Our share of the processor's rate limit, which the paying service uses too."
+        default=5.0,
+        validators=[MinValueValidator(0.01), MaxValueValidator(1000)],
+        help_text="Our share of the processor's rate limit, which the paying service uses too.",
     )
     enabled = models.BooleanField(default=True)
     credentials_rejected_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -123,7 +126,9 @@ class WebhookEndpoint(models.Model):
     token_hash = models.CharField(max_length=64, unique=True, editable=False)
     accounts = models.ManyToManyField(ConnectorAccount, related_name="endpoints")
     sealed_secrets = models.BinaryField(default=b"", blank=True, editable=False)
-    tolerance_seconds = models.PositiveIntegerField(default=300)
+    tolerance_seconds = models.PositiveIntegerField(
+        default=300, validators=[MinValueValidator(10), MaxValueValidator(3600)]
+    )
     enabled = models.BooleanField(default=True)
     rejected_count = models.PositiveBigIntegerField(default=0, editable=False)
     last_rejected_at = models.DateTimeField(null=True, blank=True, editable=False)

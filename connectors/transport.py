@@ -45,7 +45,14 @@ class Transport:
     `http` may be any httpx async transport: tests hand in one that answers by itself.
     """
 
-    def __init__(self, http: httpx.AsyncBaseTransport | None = None, *, connections: int = 64) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncBaseTransport | None = None,
+        *,
+        connections: int = 64,
+        exchange_seconds: float | None = None,
+    ) -> None:
+        self._exchange_seconds = exchange_seconds
         self._token_locks: dict[str, asyncio.Lock] = {}
         self._http = http or AiohttpTransport(client=lambda: _session(connections))
 
@@ -109,14 +116,15 @@ class Transport:
         outcome: object = "-"
         request_id = ""
         try:
-            async with asyncio.timeout(EXCHANGE_SECONDS):
+            async with asyncio.timeout(self._exchange_seconds or EXCHANGE_SECONDS):
                 response = await self._http.handle_async_request(request)
                 try:
                     body = await _read(response)
                 finally:
                     await response.aclose()
             outcome = response.status_code
-            whole = httpx.Response(response.status_code, headers=_plain_headers(response), content=body)
+            headers = _plain_headers(response) if "content-encoding" in response.headers else response.headers
+            whole = httpx.Response(response.status_code, headers=headers, content=body)
             request_id = connector.request_id(whole)
             return whole
         except (TimeoutError, httpx.TimeoutException) as error:

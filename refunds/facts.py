@@ -252,10 +252,19 @@ def merge(state: State, observations: Iterable[Observed]) -> State:
             merged = _with_unknown_word(merged, observed)
         elif observed.standing is Standing.COUNTED:
             merged = _with_counted(merged, observed)
-            for name, value in observed.attributes.items():
-                if observed.key > keys.get(name, ""):
-                    attributes[name], keys[name] = value, observed.key
+        else:
+            continue
+        place = observed.key or _place_without_stage(observed)
+        for name, value in observed.attributes.items():
+            if place > keys.get(name, ""):
+                attributes[name], keys[name] = value, place
     return replace(merged, attributes=attributes, attribute_keys=keys)
+
+
+def _place_without_stage(observed: Observed) -> str:
+    """Where the attributes of a fact with an unknown word stand: the word is strange, the amount beside it is not."""
+    microseconds = min(max((observed.as_of - _EPOCH) // _MICROSECOND, 0), _LAST_MICROSECOND)
+    return f"{microseconds:017d}0{observed.source.rank}{observed.assertion}"
 
 
 def _with_counted(state: State, observed: Observed) -> State:

@@ -45,6 +45,11 @@ class History:
     returned_after_success: bool
     registered_at: dt.datetime | None
 
+    @property
+    def known(self) -> bool:
+        """Whether anybody had said anything of the refund by then."""
+        return bool(self.entries) or self.registered_at is not None
+
 
 def timeline(refund: Refund, *, known_at: dt.datetime | None = None) -> History:
     """The refund's history; with `known_at`, only what we had been told by then."""

@@ -143,7 +143,7 @@ class ObservationSerializer(serializers.Serializer[Any]):
 class TimelineSerializer(serializers.Serializer[Any]):
     refund_id = serializers.IntegerField()
     known_at = UTC()
-    state = StateSerializer()
+    state = StateSerializer(allow_null=True, help_text="null: nobody had said anything of it by then.")
     observations = ObservationSerializer(many=True, help_text="In the order in which they came.")
 
 
@@ -151,7 +151,7 @@ def timeline_as_json(refund_id: int, history: History, known_at: dt.datetime | N
     return {
         "refund_id": refund_id,
         "known_at": UTC().to_representation(known_at) if known_at else None,
-        "state": StateSerializer(_state(history.state, history)).data,
+        "state": StateSerializer(_state(history.state, history)).data if history.known else None,
         "observations": [_observation(entry, known_at) for entry in history.entries],
     }
 

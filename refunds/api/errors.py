@@ -112,7 +112,7 @@ class QuestionFailed(ApiError):
             self.wait = math.ceil(retry_after_seconds or TRY_AGAIN_SECONDS)
 
 
-_STATUS_OF_ANSWER = {"not_found": 404, "not_supported": 404, "unavailable": 503}
+_STATUS_OF_ANSWER = {"not_found": 404, "not_supported": 404, "refused": 400, "unavailable": 503}
 
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -29,12 +30,16 @@ from connectors.contract import (
 )  # fmt: skip
 from connectors.keyring import CannotOpen
 from connectors.models import ConnectorAccount
-from connectors.transport import Transport, run_each
+from connectors.transport import EXCHANGE_SECONDS, Transport, run_each
 from refunds import polling
 from refunds.models import AccountPolling, Alert, AlertKind
 
 CLOCK_SKEW_WORTH_NOTING_SECONDS = 5.0
 CLOCK_SKEW_ALERT_SECONDS = 60.0
+PERSON_SECONDS = 8.0
+"""How long a person waits for a processor's answer."""
+MOST_PEOPLE_AT_ONCE = 3
+"""Questions of people under way at once in one web process."""
 EXTRA_FLOWS = {"changes": "the processor's events", "list": "lists of refunds"}
 """Questions an account can do without: lacking the permission for one does not stop the others."""
 
@@ -60,7 +65,32 @@ def processors_replaced_by(http: httpx.AsyncBaseTransport | None) -> Iterator[No
         _http = before
 
 
-def ask(account: ConnectorAccount, questions: Sequence[Ask], *, flow: str, at_once: int = 16) -> list[Result]:
+_people = threading.BoundedSemaphore(MOST_PEOPLE_AT_ONCE)
+
+
+def ask_for_person(account: ConnectorAccount, question: Ask, *, flow: str) -> Result:
+    """Put a person's (or a caller's) question, who waits for the answer: with a shorter deadline, and few at once.
+
+    Each of them holds a thread of the web server; were there no limit, a processor that hangs would take all of them,
+    and with them the pages and the receipt of webhooks.
+    """
+    if not _people.acquire(blocking=False):
+        return Unavailable("too many questions are being asked at this moment; try again", retry_after_seconds=5)
+    try:
+        [result] = ask(account, [question], flow=flow, deadline_seconds=PERSON_SECONDS)
+    finally:
+        _people.release()
+    return result
+
+
+def ask(
+    account: ConnectorAccount,
+    questions: Sequence[Ask],
+    *,
+    flow: str,
+    at_once: int = 16,
+    deadline_seconds: float = EXCHANGE_SECONDS,
+) -> list[Result]:
     """Put questions to an account's processor, so many at once; an Answer or a ConnectorError for each.
 
     Notes what the answers say of the account: its breaker, its credentials, the distance between our clocks.
@@ -73,7 +103,7 @@ def ask(account: ConnectorAccount, questions: Sequence[Ask], *, flow: str, at_on
         results: list[Result] = [broken] * len(questions)
     else:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            results = runner.run(_drive(connector, questions, flow, at_once))
+            results = runner.run(_drive(connector, questions, flow, at_once, deadline_seconds))
     _note(account, results, flow)
     return results
 
@@ -84,8 +114,10 @@ def refuse_in_transaction() -> None:
         raise NetworkInTransaction("close the transaction before asking a processor")
 
 
-async def _drive(connector: Connector, questions: Sequence[Ask], flow: str, at_once: int) -> list[Result]:
-    async with Transport(_http, connections=at_once) as transport:
+async def _drive(
+    connector: Connector, questions: Sequence[Ask], flow: str, at_once: int, deadline_seconds: float
+) -> list[Result]:
+    async with Transport(_http, connections=at_once, exchange_seconds=deadline_seconds) as transport:
 
         def job(question: Ask) -> Callable[[], Awaitable[Answer[Any]]]:
             return lambda: transport.run(connector, question(connector), flow=flow)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from connectors.contract import ConnectorError, NotSupported
 from connectors.models import ConnectorAccount
 from refunds.models import AccountPolling
-from refunds.services.asking import ask
+from refunds.services.asking import ask_for_person
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ def check_account(account: ConnectorAccount) -> AccountCheck:
         label = account.connector_class.label
         return AccountCheck(True, NotSupported.code, f"{label} is never asked anything, so there is nothing to check.")
     AccountPolling.of(account).take_permits(1, per_second=account.requests_per_second, person=True)
-    [result] = ask(account, [lambda connector: connector.check_credentials()], flow="check")
+    result = ask_for_person(account, lambda connector: connector.check_credentials(), flow="check")
     if isinstance(result, ConnectorError):
         return AccountCheck(False, result.code, f"{result}.")
     return AccountCheck(True, "answered", str(result.value))

@@ -111,6 +111,7 @@ class _Batch:
         self.kept: dict[_REFUND_KEY, Kept] = {}
         self.before: dict[int, State] = {}
         self.fresh: dict[_REFUND_KEY, list[Observed]] = defaultdict(list)
+        self.newly_returned: set[int] = set()
         self.result = Recorded()
         account_ids = {item.account_id for item in items}
         self.accounts = {account.pk: account for account in ConnectorAccount.objects.filter(pk__in=account_ids)}
@@ -178,6 +179,8 @@ class _Batch:
         """Insert what is new, extend what is repeated. Only what was really kept takes part in the merge."""
         by_identity: dict[tuple[int, str], Item] = {}
         for item in self.items:
+            if self._is_the_same_oddity(item):
+                continue
             if not (self._extends(item) and self._extend(item)):
                 by_identity.setdefault((self._kept(item).id, item.observed.identity), item)
         inserted = sql.insert_new(
@@ -191,6 +194,16 @@ class _Batch:
             item = by_identity[refund_id, identity]
             self.fresh[item.account_id, item.connector_refund_id].append(item.observed)
         self.result.new_observations = len(inserted)
+
+    def _is_the_same_oddity(self, item: Item) -> bool:
+        """An answer with the unknown word that is flagged already adds nothing, however often it is given."""
+        state = self._kept(item).state
+        return (
+            item.observed.source.was_asked
+            and item.observed.standing is Standing.UNRECOGNIZED
+            and state.unrecognized_since is not None
+            and state.unrecognized_word == item.observed.native_status
+        )
 
     def _extends(self, item: Item) -> bool:
         """Whether an answer only repeats the newest observation, which an answer made too."""
@@ -249,16 +262,20 @@ class _Batch:
 
     def write(self) -> None:
         """Write the changed rows, the outbox and the alerts."""
-        asked = {self._kept(i).id: i.observed.received_at for i in self.items if i.observed.source.was_asked}
+        asked = {self._kept(i).id: i.observed for i in self.items if i.observed.source.was_asked}
         changed, announcements = [], []
         for refund_key, kept in self.kept.items():
             self.result.refund_ids[refund_key] = kept.id
             observations = self.fresh.get(refund_key, [])
             if not observations and kept.id not in asked:
                 continue
-            before = self._shown(kept)
+            before, was_unrecognized = self._shown(kept), kept.values["unrecognized_since"]
             self._show(kept, refund_key[0])
-            self._schedule(kept, refund_key[0], observations, checked_at=asked.get(kept.id))
+            if (kept.values["unrecognized_since"] is None) is not (was_unrecognized is None):
+                kept.values["updated_at"] = self.now
+            if kept.values["returned_after_success"] and not before[2]:
+                self.newly_returned.add(kept.id)
+            self._schedule(kept, refund_key[0], observations, answer=asked.get(kept.id))
             if self._shown(kept) != before or (kept.id in self.result.created and kept.state.as_of):
                 kept.values["updated_at"] = self.now
                 self.result.changed.add(kept.id)
@@ -275,23 +292,29 @@ class _Batch:
     def _show(self, kept: Kept, account_id: int) -> None:
         values, state = kept.values, kept.state
         accepted_is_success = self.accounts[account_id].accepted_is_success
+        flagged_since = values["unrecognized_since"]
         rows.apply(values, state)
+        if flagged_since and values["unrecognized_since"]:
+            values["unrecognized_since"] = min(flagged_since, values["unrecognized_since"])
         settled = values["settled_at"] is not None
         values["status"] = facts.project(state.stage, accepted_is_success=accepted_is_success, settled=settled).value
         values["returned_after_success"] = state.returned_after_success(accepted_is_success=accepted_is_success)
 
     def _schedule(
-        self, kept: Kept, account_id: int, observations: Iterable[Observed], *, checked_at: dt.datetime | None
+        self, kept: Kept, account_id: int, observations: Iterable[Observed], *, answer: Observed | None
     ) -> None:
         """When to ask next: soon where something is in doubt, else by how long nothing has changed."""
         values, before = kept.values, self.before[kept.id]
         connector = self.accounts[account_id].connector_class
+        if answer is not None:
+            values["checked_at"] = max(answer.received_at, values["checked_at"] or answer.received_at)
         if kept.state.stage is not before.stage:
             values["polls_done"] = 0
-        elif checked_at is not None:
+        elif answer is not None and self._is_its_poll(values, answer):
             values["polls_done"] += 1
-        if checked_at is not None:
-            values["checked_at"] = max(checked_at, values["checked_at"] or checked_at)
+        elif answer is not None and kept.id not in self.result.created:
+            # A listing came by that happened to hold it: its own next question stays when it was.
+            return
         age = self.now - values["created_at"]
         wait = polling.next_poll(
             Status(values["status"]), connector=connector, age=age, polls_done=values["polls_done"]
@@ -300,12 +323,17 @@ class _Batch:
             wait = facts.CONFIRM_AFTER
         values["next_poll_at"] = None if wait is None else self.now + wait
 
+    def _is_its_poll(self, values: Mapping[str, Any], answer: Observed) -> bool:
+        """Whether an answer stands for the question that was due about this refund."""
+        due = values["next_poll_at"]
+        return answer.source is Source.GET or due is None or due <= self.now
+
     def _alert(self) -> None:
         """Tell somebody where the merge alone does not: one line an account, however many refunds it is about."""
         returned: dict[int, list[str]] = defaultdict(list)
         for (account_id, refund), kept in self.kept.items():
             before = self.before[kept.id]
-            if kept.values["returned_after_success"] and kept.state.winning_key != before.winning_key:
+            if kept.id in self.newly_returned:
                 returned[account_id].append(refund)
             if kept.state.unrecognized_since and kept.state.unrecognized_since != before.unrecognized_since:
                 alerts.unknown_word(self.accounts[account_id], kept)

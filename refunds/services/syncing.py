@@ -18,7 +18,7 @@ from connectors.contract import (
 from connectors.models import ConnectorAccount
 from refunds.facts import Source
 from refunds.models import AccountPolling, Refund
-from refunds.services.asking import ask
+from refunds.services.asking import ask_for_person
 from refunds.services.items import item_of_answer
 from refunds.services.recording import record_facts
 
@@ -64,7 +64,7 @@ def _sync(account: ConnectorAccount, reference: RefundReference, known: Refund |
         found = "this is the best evidence we hold" if known else "and it has told us nothing of this one"
         return SyncResult(known, False, "not_supported", f"{label} has no call that retrieves a refund; {found}.")
     AccountPolling.of(account).take_permits(1, per_second=account.requests_per_second, person=True)
-    [result] = ask(account, [lambda connector: connector.get_refund(reference)], flow="get")
+    result = ask_for_person(account, lambda connector: connector.get_refund(reference), flow="get")
     if isinstance(result, ConnectorError):
         return _not_answered(known, result)
     return _answered(account, known, result)
@@ -78,6 +78,11 @@ def _answered(account: ConnectorAccount, known: Refund | None, answer: Answer[Fa
     Refund.objects.filter(pk=refund_id).update(last_answer=code, last_answer_at=answer.received_at)
     refund = Refund.objects.select_related("account").get(pk=refund_id)
     message = f"{account.connector_class.label} answered just now."
+    if code == ANSWERED and refund.native_status != answer.value.native_status:
+        message = (
+            f"{account.connector_class.label} answered {answer.value.native_status!r} just now, but the "
+            f"{refund.source} as of {refund.as_of:%H:%M:%S} UTC says otherwise and is newer; it is asked again shortly."
+        )
     if code == UnknownStatus.code:
         word = answer.value.native_status
         message = f"{account.connector_class.label} answered {word!r}, a word we do not know; the state was kept."

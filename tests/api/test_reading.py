@@ -248,3 +248,9 @@ def test_get_live_is_limited_to_the_tokens_accounts(account):
     AccountFactory.create(name="theirs")
     limited = caller(Scope.REFUNDS_READ, Scope.REFUNDS_SYNC, accounts=[account])
     assert limited.get(by_processors_id("theirs", "re_1"), live="true").status_code == 404
+
+
+def test_before_anything_was_said_there_was_no_state(account, reader):
+    refund = RefundFactory.create(account=account)
+    body = reader.get(f"/api/refunds/{refund.pk}/timeline/", known_at="2020-01-01T00:00:00Z").json()
+    assert (body["state"], body["observations"]) == (None, [])

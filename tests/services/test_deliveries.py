@@ -250,6 +250,14 @@ def test_a_delivery_for_another_account_is_parked_and_alerted_never_applied(door
     assert not Refund.objects.exists()
 
 
+def test_a_negative_amount_is_parked_not_summed(door):
+    door.post(event(refund={"amount": -5}))
+    services.apply_deliveries()
+    assert kept().state == DeliveryState.PARKED
+    assert "negative" in kept().error
+    assert not Refund.objects.exists()
+
+
 def test_a_delivery_of_the_other_mode_is_parked(door):
     door.post(event(livemode=True))
     services.apply_deliveries()

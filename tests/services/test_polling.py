@@ -12,13 +12,14 @@ import time_machine
 from django.db import transaction
 from django.utils import timezone
 
-from connectors.contract import Money, NotSupported, Secret
+from connectors.contract import Money, NotSupported, Secret, Stage
 from connectors.models import ConnectorAccount
 from connectors.processors.stripe.settings import Credentials
 from refunds import services, tasks
+from refunds.facts import Source
 from refunds.models import AccountPolling, Alert, AlertKind, CreationWindow, Observation, Refund, Sighting
 from refunds.services import Registration
-from tests.factories import AccountFactory, RefundFactory
+from tests.factories import T0, AccountFactory, RefundFactory, fact
 
 pytestmark = pytest.mark.django_db
 
@@ -447,3 +448,75 @@ def test_an_item_of_a_page_that_cannot_be_read_is_alerted_and_costs_no_other(acc
     services.poll_account(account)
     assert Refund.objects.get().connector_refund_id == "re_good"
     assert Alert.objects.get().kind == AlertKind.DELIVERY_PARKED
+
+
+# What a reviewer found.
+
+
+def test_people_who_ask_a_processor_that_hangs_do_not_take_every_thread(account, processor, monkeypatch):
+    import threading
+
+    monkeypatch.setattr(services.asking, "_people", threading.BoundedSemaphore(1))
+    processor.has("re_1")
+    refund = due(account)
+    with services.asking._people:
+        busy = services.sync_refund(refund)
+    assert (busy.live, busy.answer, processor.asked) == (False, "unavailable", [])
+    assert services.sync_refund(refund).live
+
+
+def test_a_listing_that_happens_to_hold_a_refund_is_not_one_of_its_polls(account, processor):
+    processor.has("re_1", "pending")
+    soon = timezone.now() + dt.timedelta(seconds=50)
+    refund = RefundFactory.create(account=account, connector_refund_id="re_1", next_poll_at=soon)
+    services.poll_account(account)
+    for _ in range(3):
+        CreationWindow.objects.filter(day=timezone.now().date()).update(next_list_at=timezone.now())
+        services.poll_account(account)
+        # The first listing is news; what it says again is not.
+        if not refund.polls_done:
+            Refund.objects.update(next_poll_at=soon, polls_done=1)
+            refund.refresh_from_db()
+    refund.refresh_from_db()
+    assert (refund.polls_done, refund.next_poll_at) == (1, soon)
+    assert refund.checked_at is not None
+
+
+def test_a_return_is_counted_once_however_often_it_is_confirmed(account, processor):
+    services.register_refunds(account, [Registration(connector_refund_id="re_1", amount=Money(500, "EUR"))])
+    for status in ("succeeded", "failed", "failed", "failed"):
+        processor.has("re_1", status)
+        with time_machine.travel(timezone.now() + dt.timedelta(minutes=status == "failed"), tick=True):
+            services.sync_refund(Refund.objects.get())
+    assert Alert.objects.get(kind=AlertKind.RETURNED_AFTER_SUCCESS).count == 1
+
+
+def test_an_unknown_word_said_again_adds_no_rows_and_keeps_its_since(account, processor):
+    processor.has("re_1", "teleported")
+    refund = due(account)
+    services.sync_refund(refund)
+    first = Refund.objects.get()
+    with time_machine.travel(timezone.now() + dt.timedelta(minutes=5), tick=True):
+        services.sync_refund(refund)
+    again = Refund.objects.get()
+    assert (Observation.objects.count(), again.unrecognized_since) == (1, first.unrecognized_since)
+    assert Alert.objects.get(kind=AlertKind.UNKNOWN_WORD).count == 1
+    assert again.checked_at > first.checked_at
+
+
+def test_what_comes_with_an_unknown_word_is_kept(account, processor):
+    processor.has("re_1", "teleported")
+    refund = services.sync_refund(due(account)).refund
+    assert (refund.minor_amount, refund.currency, refund.connector_transaction_id) == (500, "EUR", "pi_1")
+
+
+def test_an_answer_that_lost_to_something_newer_says_so(account, processor):
+    processor.has("re_1", "pending")
+    refund = due(account)
+    said = fact("re_1", Stage.FAILED, at=(timezone.now() - T0).total_seconds())
+    services.record_facts(
+        [services.item_of_event(said, account_id=account.pk, source=Source.WEBHOOK, received_at=timezone.now())]
+    )
+    result = services.sync_refund(refund)
+    assert (result.live, result.refund.status) == (True, "FAILED")
+    assert "says otherwise" in result.message

@@ -217,9 +217,12 @@ def _amount(amount: Mapping[str, Any]) -> Money | None:
     if not is_currency(currency) and currency not in CURRENCY_EXPONENTS:
         raise MalformedAnswer("the amount's currency is not an ISO 4217 code")
     try:
-        return Money(minor_amount(value), currency)
+        found = Money(minor_amount(value), currency)
     except MoneyError as error:
         raise MalformedAnswer(f"the amount {error}") from error
+    if found.minor_amount < 0:
+        raise MalformedAnswer("the amount is negative")
+    return found
 
 
 def _acquirer_reference_number(extra: Mapping[str, Any]) -> str:

@@ -144,6 +144,8 @@ def _amount(refund: Mapping[str, Any]) -> Money:
         amount = minor_amount(refund.get("amount"))
     except MoneyError as error:
         raise MalformedAnswer(f"the refund's amount {error}") from error
+    if amount < 0:
+        raise MalformedAnswer("the refund's amount is negative")
     if not is_currency(currency):
         raise MalformedAnswer("the refund's currency is not an ISO 4217 code")
     return Money(amount, currency)

@@ -27,6 +27,8 @@ class Credentials:
             raise ValueError("the API key must be letters, digits and underscores, without spaces")
         if key.startswith("pk_"):
             raise ValueError("this is a publishable key (pk_…); refunds need a restricted key (rk_…)")
+        if key.startswith("sk_live_"):
+            raise ValueError("this is a full secret key, which could move money; make a restricted key (rk_live_…)")
         if key.startswith("whsec_"):
             raise ValueError("this is a webhook signing secret (whsec_…); it belongs to the webhook endpoint")
 
