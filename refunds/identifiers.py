@@ -17,6 +17,7 @@ from connectors.money import exponent, is_currency
 
 MAXIMUM_LINES = 100
 MAXIMUM_LENGTH = 255
+YEARS = range(1970, 2201)  # No refund is of another year; the calendar's own ends overflow in other time zones.
 
 
 class Kind(enum.StrEnum):
@@ -140,8 +141,11 @@ def _advice(text: str) -> str:
         return "" if _luhn(digits) else "Its check digit does not match: a digit may be mistyped."
     if re.fullmatch(r"[0-9]{20,26}", digits):
         return f"An ARN has 23 digits, this has {len(digits)}: some may be missing."
-    if re.fullmatch(r"[-+]?[0-9]+[.,][0-9]{1,3}", text):
-        return f"To search for an amount, add its currency: {text} EUR."
+    if re.fullmatch(r"[-+\u2212]?[0-9]+[.,][0-9]{1,3}", text):
+        positive = text.lstrip("-+\u2212")
+        return f"To search for an amount, add its currency: {positive} EUR."
+    if positive := _without_minus(text):
+        return f"No refund has a negative amount. Search without the minus: {positive}."
     if len(text) > 12 and re.fullmatch(r"[0-9]{13,19}", digits) and _luhn(digits):
         return "This looks like a card number. Search by its last four digits only."
     return ""
@@ -156,6 +160,7 @@ def _luhn(digits: str) -> bool:
 
 _SYMBOLS = {"€": "EUR", "£": "GBP", "$": "USD", "¥": "JPY", "₹": "INR", "₺": "TRY", "₩": "KRW", "zł": "PLN"}
 _UNIT = "[A-Za-z]{3}|" + "|".join(re.escape(symbol) for symbol in _SYMBOLS)
+_MINUS = ("-", "\u2212")
 _NUMBER = r"[-+\u2212]?[0-9][0-9.,' \u00a0\u202f\u2019]*"
 _AMOUNT = re.compile(rf"(?:(?P<before>{_UNIT}) ?(?P<number>{_NUMBER})|(?P<first>{_NUMBER}?) ?(?P<after>{_UNIT}))")
 
@@ -165,11 +170,20 @@ def _amounts(text: str) -> Iterator[Reading]:
     if not found:
         return
     unit, number = (found["before"], found["number"]) if found["before"] else (found["after"], found["first"])
+    if number.startswith(_MINUS):
+        return
     currency = _SYMBOLS.get(unit, unit.upper())
-    for amount in _decimals(number.strip().lstrip("+-\u2212")) if is_currency(currency) else ():
+    for amount in _decimals(number.strip().lstrip("+")) if is_currency(currency) else ():
         # Some processors give two decimals to currencies that have none; nobody gives more than that.
         if len(f"{amount}".partition(".")[2]) <= max(exponent(currency), 2):
             yield Reading(Kind.AMOUNT, f"{amount} {currency}", amount=amount, currency=currency)
+
+
+def _without_minus(text: str) -> str:
+    """The amount without its minus; empty where the text is not a negative amount."""
+    found = re.fullmatch(rf"((?:{_UNIT})? ?)[-\u2212] ?([^-\u2212].*)", text)
+    positive = f"{found[1]}{found[2]}" if found else ""
+    return positive if any(_amounts(positive)) else ""
 
 
 def _decimals(number: str) -> Iterator[Decimal]:
@@ -216,6 +230,8 @@ def _days(text: str) -> Iterator[Reading]:
         try:
             date = dt.date(int(year), month, int(day))
         except ValueError:
+            continue
+        if date.year not in YEARS:
             continue
         yield Reading(Kind.DATE, date.isoformat(), day=date)
 

@@ -21,6 +21,7 @@ from refunds.permissions import Action, may
 from refunds.redaction import redact
 
 MOST_AT_ONCE = 100
+_LONGEST_ID = 18
 
 
 @admin.register(WebhookDelivery)
@@ -69,7 +70,9 @@ class WebhookDeliveryAdmin(ByRole):
         """GET shows what a replay would change, POST does it."""
         if not self.has_replay_permission(request):
             raise PermissionDenied
-        ids = [int(text) for text in request.GET.get("ids", "").split(",") if text.isdecimal()]
+        # A longer number is no delivery's: no column holds it.
+        texts = request.GET.get("ids", "").split(",")
+        ids = [int(text) for text in texts if text.isdecimal() and len(text) <= _LONGEST_ID]
         if len(ids) > MOST_AT_ONCE:
             note = f"At most {MOST_AT_ONCE} at once here; `manage.py deliveries replay` takes any number."
             self.message_user(request, note, messages.ERROR)

@@ -15,6 +15,7 @@ from django.utils import timezone
 from connectors.contract import Stage, Status
 from connectors.models import ConnectorAccount
 from connectors.money import is_currency
+from refunds.identifiers import YEARS
 from refunds.pages import words
 from refunds.pages.queues import Queue
 from refunds.permissions import accounts_of
@@ -25,6 +26,11 @@ STAGE_BY_WORD = {stage.word: stage for stage in Stage}
 _DATE = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 _ISO = ["%Y-%m-%d"]
 _DATE_ERRORS = {"invalid": "Write a date as 2026-03-14."}
+
+
+def _in_range(day: dt.date) -> None:
+    if day.year not in YEARS:
+        raise forms.ValidationError(f"Choose a date from the years {YEARS[0]} to {YEARS[-1]}.")
 
 
 if TYPE_CHECKING:
@@ -46,10 +52,20 @@ class FilterForm(forms.Form):
     status = forms.ChoiceField(choices=[("", "Any status"), *_STATUSES], required=False)
     stage = forms.ChoiceField(choices=[("", "Any stage"), *_STAGES], required=False)
     created_from = forms.DateField(
-        label="Created from", input_formats=_ISO, widget=_DATE, required=False, error_messages=_DATE_ERRORS
+        label="Created from",
+        input_formats=_ISO,
+        widget=_DATE,
+        required=False,
+        error_messages=_DATE_ERRORS,
+        validators=[_in_range],
     )
     created_until = forms.DateField(
-        label="Created until", input_formats=_ISO, widget=_DATE, required=False, error_messages=_DATE_ERRORS
+        label="Created until",
+        input_formats=_ISO,
+        widget=_DATE,
+        required=False,
+        error_messages=_DATE_ERRORS,
+        validators=[_in_range],
     )
     currency = forms.CharField(required=False, widget=forms.TextInput(attrs={"size": 4, "placeholder": "Any"}))
     registered = forms.ChoiceField(
@@ -92,8 +108,12 @@ class ReportForm(forms.Form):
     """What the unified report covers. Days begin and end in the named zone; both days belong to the period."""
 
     basis = forms.ChoiceField(label="Period by", choices=[(b.value, f"{b.label} date") for b in Basis])
-    since = forms.DateField(label="From", input_formats=_ISO, widget=_DATE, error_messages=_DATE_ERRORS)
-    until = forms.DateField(label="Until", input_formats=_ISO, widget=_DATE, error_messages=_DATE_ERRORS)
+    since = forms.DateField(
+        label="From", input_formats=_ISO, widget=_DATE, error_messages=_DATE_ERRORS, validators=[_in_range]
+    )
+    until = forms.DateField(
+        label="Until", input_formats=_ISO, widget=_DATE, error_messages=_DATE_ERRORS, validators=[_in_range]
+    )
     zone = forms.CharField(label="Time zone", widget=forms.TextInput(attrs={"list": "zones", "size": 18}))
     status = forms.MultipleChoiceField(choices=_STATUSES, required=False, widget=forms.CheckboxSelectMultiple())
     account: _SomeAccounts = forms.ModelMultipleChoiceField(

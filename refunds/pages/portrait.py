@@ -10,9 +10,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from connectors.contract import MarkKind, RefundKind, Stage, Status
+from connectors.contract import MarkKind, RefundKind, Stage
 from connectors.keyring import CannotOpen
-from refunds.facts import Source, Standing
+from refunds.facts import CLAIM_KEY, OWN_NAME_KEY, Standing
 from refunds.history import History, timeline
 from refunds.models import AccountPolling, Mark, Refund
 from refunds.pages import words
@@ -52,8 +52,17 @@ class Portrait:
     dashboard_url: str
 
     @property
-    def status(self) -> str:
-        return words.STATUSES[Status(self.refund.status)]
+    def nothing_known(self) -> bool:
+        """Whether nobody had told us of this refund at `known_at`."""
+        return self.known_at is not None and not self.history.entries and self.history.registered_at is None
+
+    @property
+    def is_claim(self) -> bool:
+        return words.is_claim(self.refund)
+
+    @property
+    def headline(self) -> str:
+        return words.headline(self.refund)
 
     @property
     def processor(self) -> str:
@@ -61,11 +70,17 @@ class Portrait:
 
     @property
     def source(self) -> str:
-        return words.SOURCES[Source(self.refund.source)].capitalize()
+        return words.evidence(self.refund).capitalize()
 
     @property
     def meaning(self) -> str:
-        return words.STAGE_MEANINGS[Stage(self.refund.stage)]
+        """What the stage means; of a claim, that no processor confirms it."""
+        if not self.is_claim:
+            return words.STAGE_MEANINGS[Stage(self.refund.stage)]
+        if not self.history.entries:
+            return words.NOT_HEARD
+        standings = {entry.observation.standing for entry in self.history.entries}
+        return words.NOT_READABLE if standings == {Standing.UNRECOGNIZED} else words.NOT_COUNTED
 
     @property
     def kind(self) -> str:
@@ -124,9 +139,9 @@ class Portrait:
 def portrait(refund: Refund, *, known_at: dt.datetime | None = None, personal_data: bool = False) -> Portrait:
     """The page of a refund (with its account). `personal_data`: whether the customer is shown unmasked."""
     history = timeline(refund, known_at=known_at)
-    shown = _as_known(refund, history) if known_at else refund
+    shown = _as_known(refund, history, known_at) if known_at else refund
     polling = AccountPolling.objects.filter(account=refund.account).first()
-    marks = _marks(refund, known_at)
+    marks = _marks(shown, known_at)
     return Portrait(
         refund=shown,
         history=history,
@@ -134,37 +149,64 @@ def portrait(refund: Refund, *, known_at: dt.datetime | None = None, personal_da
         polling=polling,
         notices=list(_notices(shown, history, marks, polling, is_now=known_at is None)),
         customer=_customer(shown, personal_data=personal_data),
-        dashboard_url=_dashboard_url(refund),
+        dashboard_url=_dashboard_url(shown),
     )
 
 
-def _as_known(refund: Refund, history: History) -> Refund:
+def _as_known(refund: Refund, history: History, known_at: dt.datetime) -> Refund:
     """A copy of the row with what had been learned by then; it is never saved."""
     then = copy.copy(refund)
-    is_registered = history.registered_at is not None
-    values: dict[str, Any] = {name: "" for name in _SAID if not (is_registered and name in _CLAIMED)}
-    values.update(processor_minor_amount=None, processor_currency="", repeated_since=None)
-    if not is_registered:
-        values.update(claimed_minor_amount=None, claimed_currency="", sealed_customer=None)
+    keys = rows.unpack_keys(refund.attribute_keys)
+    # What our own side said is in the row and not in the log: it was known from the registration on.
+    said_by_us = {name for name, key in keys.items() if key in (CLAIM_KEY, OWN_NAME_KEY) and history.registered_at}
+    learned_at = [history.registered_at, *(entry.observation.received_at for entry in history.entries)]
+    first_learned_at = min((moment for moment in learned_at if moment), default=known_at)
+    values: dict[str, Any] = {
+        **dict.fromkeys(_SAID, ""),
+        "processor_minor_amount": None,
+        "processor_currency": "",
+        "repeated_since": None,
+        "created_at": first_learned_at,
+        "first_seen_at": min(refund.first_seen_at, first_learned_at),
+        "updated_at": min(refund.updated_at, history.state.received_at or first_learned_at),
+    }
+    if refund.settled_at and refund.settled_at > known_at:
+        values["settled_at"] = None
+    if not history.registered_at:
+        values |= _NEVER_REGISTERED
+    elif refund.requested_at:
+        values["created_at"] = refund.requested_at
     rows.apply(values, history.state)
-    values.update(
-        status=history.status.value,
-        returned_after_success=history.returned_after_success,
-        registered_at=history.registered_at,
-    )
+    values |= {
+        "status": history.status.value,
+        "returned_after_success": history.returned_after_success,
+        "registered_at": history.registered_at,
+    }
     for name, value in values.items():
-        # The merchant is the authority on its own ids.
-        if not (is_registered and name in _OWN_NAMES):
+        if name not in said_by_us:
             setattr(then, name, value)
     return then
 
 
-_OWN_NAMES = ("merchant_refund_id", "merchant_order_id")
-_CLAIMED = (*_OWN_NAMES, "connector_transaction_id", "reason", "payment_method")
 _SAID = (
-    *_CLAIMED, "other_transaction_id", "acquirer_reference_number", "reference_state", "kind", "pending_reason",
-    "error_code", "error_message",
+    "merchant_refund_id", "merchant_order_id", "connector_transaction_id", "reason", "payment_method",
+    "other_transaction_id", "acquirer_reference_number", "reference_state", "kind", "pending_reason", "error_code",
+    "error_message",
 )  # fmt: skip
+_NEVER_REGISTERED: Mapping[str, Any] = {
+    "claimed_minor_amount": None,
+    "claimed_currency": "",
+    "claimed_status": "",
+    "payment_minor_amount": None,
+    "payment_currency": "",
+    "card_brand": "",
+    "card_last4": "",
+    "sealed_customer": None,
+    "customer_email_hash": "",
+    "customer_language": "",
+    "metadata": {},
+    "requested_at": None,
+}
 
 
 def _marks(refund: Refund, known_at: dt.datetime | None) -> list[Mark]:
@@ -181,7 +223,7 @@ def _marks(refund: Refund, known_at: dt.datetime | None) -> list[Mark]:
 def _notices(
     refund: Refund, history: History, marks: list[Mark], polling: AccountPolling | None, *, is_now: bool
 ) -> Iterator[Notice]:
-    yield from _about_the_state(refund)
+    yield from _about_the_state(refund, is_now=is_now)
     for kind in MarkKind:
         dates = [mark.as_of for mark in marks if mark.kind == kind]
         if dates:
@@ -196,7 +238,7 @@ def _notices(
         yield from _about_the_account(refund, polling)
 
 
-def _about_the_state(refund: Refund) -> Iterator[Notice]:
+def _about_the_state(refund: Refund, *, is_now: bool) -> Iterator[Notice]:
     if refund.returned_after_success:
         yield Notice(
             "danger",
@@ -204,7 +246,7 @@ def _about_the_state(refund: Refund) -> Iterator[Notice]:
             "The processor said this refund had succeeded, and later that it failed. The customer may have been told "
             "that the money was on its way.",
         )
-    if refund.is_stuck:
+    if is_now and refund.is_stuck:
         days = (timezone.now() - refund.created_at).days
         yield Notice(
             "warning", f"Stuck: pending for {days} days", "Refunds are usually done by now. Ask the processor about it."

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from connectors.contract import MarkKind, ReferenceState, RefundKind, Stage, Status
 from refunds.facts import Source, Standing
+from refunds.models import Refund
 
 STATUSES: Mapping[Status, str] = {
     Status.PENDING: "Pending",
@@ -45,6 +46,31 @@ SOURCES: Mapping[Source, str] = {
     Source.WEBHOOK: "signed webhook",
     Source.GET: "processor's answer",
 }
+
+NOT_HEARD = "No processor has said anything yet."
+NOT_READABLE = "The processor's only words so far are ones this release cannot read."
+NOT_COUNTED = "Nothing that a processor has said of it counts yet."
+
+
+def is_claim(refund: Refund) -> bool:
+    """Whether no processor stands behind what is shown of this refund."""
+    return refund.source == Source.CLAIM
+
+
+def headline(refund: Refund) -> str:
+    """The status in a word; a claim is called one."""
+    status = STATUSES[Status(refund.status)]
+    if not is_claim(refund) or refund.registered_at is None:
+        return status
+    return f"Claimed as {status.lower()}" if refund.claimed_status else "Requested by us"
+
+
+def evidence(refund: Refund) -> str:
+    """Where what is shown came from: "signed webhook"."""
+    if is_claim(refund) and refund.registered_at is None:
+        return "nothing readable yet" if refund.unrecognized_since else "nothing heard yet"
+    return SOURCES[Source(refund.source)]
+
 
 SOURCE_ICONS: Mapping[Source, str] = {
     Source.CLAIM: "flag",

@@ -118,6 +118,11 @@ def relative_time(moment: dt.datetime) -> str:
 def status(refund: Any) -> SafeString:
     """The badge of a refund's status: a word, a colour and a shape. `accepted` and `voided` say so."""
     stage, shown = Stage(refund.stage), Status(refund.status)
+    if words.is_claim(refund):
+        # Nobody but ourselves says so: it must not look like a processor's word.
+        if refund.registered_at is not None:
+            return _badge("claimed", words.STATUSES[shown], "claimed")
+        return _badge("unread", words.STATUSES[shown], words.evidence(refund))
     look = _LOOKS.get(stage, shown.lower()) if STATUS_OF[stage] is shown else shown.lower()
     badge = _badge(look, words.STATUSES[shown], _REMARKS.get(stage, ""))
     if getattr(refund, "returned_after_success", False):
@@ -138,7 +143,14 @@ _REMARKS = {
     Stage.CANCELED: "canceled",
     Stage.RETURNED: "returned",
 }
-_ICONS = {"accepted": "sent", "action": "person", "requested": "pending", "unrecognized": "question"}
+_ICONS = {
+    "accepted": "sent",
+    "action": "person",
+    "requested": "pending",
+    "unrecognized": "question",
+    "claimed": "flag",
+    "unread": "question",
+}
 
 
 def _badge(look: str, word: str, remark: str = "") -> SafeString:
@@ -161,6 +173,8 @@ def stage(observation: Any) -> SafeString:
     if observation.stage is None:
         return _badge("unrecognized", "Unrecognized word")
     found = Stage(observation.stage)
+    if observation.source == Source.CLAIM:
+        return _badge("claimed", words.STAGES[found])
     look = _LOOKS.get(found, "returned" if found is Stage.RETURNED else STATUS_OF[found].lower())
     return _badge(look, words.STAGES[found])
 
@@ -169,6 +183,12 @@ def stage(observation: Any) -> SafeString:
 def source(name: str) -> str:
     """Where a fact came from, in words: "signed webhook"."""
     return words.SOURCES[Source(name)]
+
+
+@register.filter
+def evidence(refund: Refund) -> str:
+    """Where what is shown of a refund came from, in words."""
+    return words.evidence(refund)
 
 
 @register.simple_tag

@@ -74,6 +74,11 @@ def test_too_many_at_once_are_refused(engineer: Client) -> None:
     assert "At most 100 at once" in engineer.get(f"{REPLAY}?ids={ids}", follow=True).content.decode()
 
 
+@pytest.mark.parametrize("ids", ["9" * 23, "9" * 5_000, "999999999999999999", "x,,-1"])
+def test_an_id_that_no_delivery_has_finds_none(engineer: Client, ids: str) -> None:
+    assert "Replay 0 deliveries" in engineer.get(f"{REPLAY}?ids={ids}").content.decode()
+
+
 PERSONAL = {
     "name": "Ada Canary",
     "email": "canary@example.com",

@@ -9,7 +9,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from connectors.contract import Money
+from refunds import services
 from refunds.models import Refund
+from refunds.services import Registration
 from tests.factories import T0, AccountFactory, RefundFactory
 
 
@@ -56,6 +59,8 @@ def test_the_period_has_both_of_its_days(support):
         ("status=DONE", "Status: Select a valid choice. DONE is not one of the available choices."),
         ("currency=EURO", "Currency: EURO is not an ISO 4217 currency code such as EUR."),
         ("created_from=yesterday", "Created from: Write a date as 2026-03-14."),
+        ("created_until=9999-12-31", "Created until: Choose a date from the years 1970 to 2200."),
+        ("created_from=0001-01-01", "Created from: Choose a date from the years 1970 to 2200."),
         ("created_from=2026-03-15&created_until=2026-03-14", "The period ends before it begins."),
         ("account=nobody", "Account: There is no such account, or you may not see it."),
         ("after=yesterday", "This page address is damaged. Start again from the first page."),
@@ -154,3 +159,15 @@ def test_more_rows_cost_no_more_queries(world, support):
     with CaptureQueriesContext(connection) as many:
         support.page("/refunds/")
     assert len(many) == len(few)
+
+
+@pytest.mark.django_db
+def test_a_claim_does_not_look_like_a_processors_word(support):
+    account = AccountFactory.create()
+    registration = Registration(connector_refund_id="re_1", amount=Money(100, "EUR"), status="SUCCEEDED")
+    services.register_refunds(account, [registration])
+    page = support.page("/refunds/")
+    assert 'class="badge badge-claimed"' in page
+    assert '<span class="badge-remark">claimed</span>' in page
+    assert "badge-succeeded" not in page
+    assert "our own registration" in page

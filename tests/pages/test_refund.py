@@ -162,10 +162,82 @@ def test_what_we_knew_then_is_what_we_had_been_told_by_then(world, support):
     assert "As known on" in page
     assert "Returned after success The" not in page
     assert "expired_or_canceled_card" not in page
-    before = (world.returned.created_at - worlds.days(1)).isoformat()
-    page = page_of(support, world.returned, known_at=before)
-    assert "Nothing had been told of this refund by then." in page
-    assert "Pending. Created or queued." in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["stuck", "succeeded", "returned", "unrequested", "differing"])
+def test_before_anything_was_known_it_says_that_and_nothing_else(world, support, name):
+    refund = getattr(world, name)
+    page = page_of(support, refund, known_at=(refund.created_at - worlds.days(30)).isoformat())
+    assert "We knew nothing of this refund then." in page
+    later = ("Stuck", "Not registered", "Details", "Timeline", "Customer", "First seen", "4242", "SO-", "EUR", "GBP")
+    assert [word for word in later if word in page] == []
+
+
+@pytest.mark.django_db
+def test_what_was_registered_later_is_not_shown_as_known_then(support):
+    account = AccountFactory.create()
+    story = worlds.Story(account, "re_1", Money(1_000, "EUR"), age=worlds.days(20))
+    story.told(Stage.PENDING, "pending", after=worlds.days(0))
+    story.registered(
+        payment_amount=Money(7_777, "EUR"), card_brand="visa", card_last4="4242", merchant_order_id="SO-1",
+        merchant_refund_id="RF-1", connector_transaction_id="pi_1", customer={"name": "Ada", "language": "xx-lang"},
+        reason="a reason",
+    )  # fmt: skip
+    Refund.objects.update(registered_at=story.began_at + worlds.days(15))
+    later = ("77.77", "visa", "4242", "SO-1", "RF-1", "pi_1", "xx-lang", "A.", "a reason")
+    page = page_of(support, story.refund(), known_at=(story.began_at + worlds.days(12)).isoformat())
+    assert [word for word in later if word in page.partition("Timeline")[2]] == []
+    assert "10.00 EUR" in page
+    assert "Stuck" not in page
+    page = page_of(support, story.refund(), known_at=(story.began_at + worlds.days(16)).isoformat())
+    assert [word for word in later if word not in page] == []
+    assert "Stuck" not in page
+
+
+@pytest.mark.django_db
+def test_what_the_processor_said_later_is_not_shown_as_known_at_the_registration(world, support):
+    refund = world.succeeded
+    assert refund.registered_at
+    page = page_of(support, refund, known_at=(refund.registered_at + worlds.days(1)).isoformat())
+    assert worlds.ARN not in page
+    assert "Seen 3 times" not in page
+    assert "SO-88213" in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("SUCCEEDED", "Claimed as succeeded. No processor has said anything yet."),
+        ("FAILED", "Claimed as failed. No processor has said anything yet."),
+        ("", "Requested by us. No processor has said anything yet."),
+    ],
+)
+def test_a_claim_is_not_shown_as_the_processors_word(support, status, words):
+    story = worlds.Story(AccountFactory.create(), "re_1", Money(100, "EUR"), age=worlds.days(1))
+    refund = story.registered(status=status).refund()
+    page = page_of(support, refund)
+    assert words in page
+    assert "Our own registration" in page
+    assert "as far as the processor says" not in page
+    markup = support.page(address(refund))
+    assert "badge-claimed" in markup
+    assert not re.search("(badge|state)-(succeeded|failed)", markup)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("registered", [True, False])
+def test_words_that_nobody_can_read_are_not_our_registration(support, registered):
+    story = worlds.Story(AccountFactory.create(), "re_1", Money(100, "EUR"), age=worlds.days(1))
+    if registered:
+        story.registered(status="SUCCEEDED")
+    story.told(None, "mystery", after=worlds.days(0.5))
+    page = page_of(support, story.refund())
+    assert "The processor's only words so far are ones this release cannot read." in page
+    assert ("Claimed as succeeded." in page) == registered
+    assert ("Our own registration" in page) == registered
+    assert ("our own registration" in support.page("/refunds/")) == registered
 
 
 @pytest.mark.django_db
@@ -177,9 +249,12 @@ def test_a_moment_is_understood_however_it_is_written(world, support, moment):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("moment", ["yesterday", "2026-13-45T00:00:00Z"])
-def test_a_moment_that_is_none_is_not_found(world, support, moment):
-    support.page(f"{address(world.succeeded)}?known_at={moment}", expect=404)
+@pytest.mark.parametrize(
+    "moment", ["yesterday", "2026-13-45T00:00:00Z", "0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00"]
+)
+def test_a_moment_that_is_none_is_refused_with_the_reason(world, support, moment):
+    page = support.page(f"{address(world.succeeded)}?known_at={moment}", expect=400)
+    assert "known_at must be a moment such as 2026-03-14T10:04:00Z, in the years 1970 to 2200." in page
 
 
 def processor(status: str = "succeeded", **fields):

@@ -197,3 +197,24 @@ def test_only_text_that_could_run_gets_an_apostrophe(value, written):
 
 def test_lines_are_rfc_4180():
     assert "".join(csv_lines([["a", 'b"c', "d\ne", "f,g", None]])) == 'a,"b""c","d\ne","f,g",\r\n'
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "query",
+    [
+        "since=2026-01-01&until=9999-12-31",
+        "since=0001-01-01&until=2026-11-01&zone=Europe/Berlin",
+        "since=0001-01-01&until=9999-12-31&zone=Pacific/Kiritimati",
+    ],
+)
+def test_days_at_the_ends_of_the_calendar_are_refused(support, query):
+    assert "Choose a date from the years 1970 to 2200." in support.page(f"/report/?{query}")
+    assert "Choose a date from the years 1970 to 2200." in support.page(f"/report.csv?{query}", expect=400)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "America/Los_Angeles"])
+def test_the_first_and_the_last_day_are_understood_in_every_zone(support, zone):
+    support.page(f"/report/?since=1970-01-01&until=2200-12-31&zone={zone}")
+    support.page(f"/report.csv?since=1970-01-01&until=2200-12-31&zone={zone}")

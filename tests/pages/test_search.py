@@ -224,3 +224,18 @@ def test_a_story_told_twice_is_found_once(support):
     )
     refund = Refund.objects.get()
     assert support.client.get(search("12.34 EUR"))["Location"] == f"/refunds/{refund.pk}/"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("pasted", ["9999-12-31", "31.12.9999", "0001-01-01"])
+def test_a_day_at_the_end_of_the_calendar_is_not_understood_as_a_day(support, pasted):
+    page = support.page(search(pasted))
+    assert "Nothing found" in page
+    assert "the day a refund was made" not in page
+
+
+@pytest.mark.django_db
+def test_a_negative_amount_finds_nothing_and_says_why(world, support):
+    page = support.page(search("-129.90 EUR"))
+    assert "Nothing found" in page
+    assert "No refund has a negative amount. Search without the minus: 129.90 EUR." in page

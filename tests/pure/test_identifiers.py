@@ -37,8 +37,7 @@ def readings(text: str) -> list[tuple[Kind, str]]:
         ("1,234,567.89 GBP", "1234567.89", "GBP"),
         ("¥1,200", "1200", "JPY"),
         ("12 345 EUR", "12345", "EUR"),
-        ("-12.34 EUR", "12.34", "EUR"),
-        ("\u221212.34 EUR", "12.34", "EUR"),
+        ("+12.34 EUR", "12.34", "EUR"),
         ("$5", "5", "USD"),
         ("0.5 KWD", "0.5", "KWD"),
         ("12.50 ISK", "12.50", "ISK"),
@@ -121,6 +120,10 @@ def test_several_lines_are_several_things(pasted, lines):
         ("12.34", "To search for an amount, add its currency: 12.34 EUR."),
         ("4111 1111 1111 1111", "This looks like a card number. Search by its last four digits only."),
         ("re_123", ""),
+        ("-12.34", "To search for an amount, add its currency: 12.34 EUR."),
+        ("-5 EUR", "No refund has a negative amount. Search without the minus: 5 EUR."),
+        ("EUR -5", "No refund has a negative amount. Search without the minus: EUR 5."),
+        ("\u2212€12,34", "No refund has a negative amount. Search without the minus: €12,34."),
     ],
 )
 def test_advice_says_what_is_almost_right(pasted, advice):
@@ -147,3 +150,18 @@ def test_whatever_is_pasted_every_line_has_a_reading(pasted):
         assert line.readings
         assert all(reading.value for reading in line.readings)
         assert all(reading.explanation for reading in line.readings)
+
+
+@pytest.mark.parametrize("pasted", ["-5 EUR", "\u221212.34 EUR", "EUR -5", "-1.234,56 €"])
+def test_a_negative_amount_does_not_lose_its_sign(pasted):
+    assert all(kind is not Kind.AMOUNT for kind, _ in readings(pasted))
+
+
+@pytest.mark.parametrize("pasted", ["9999-12-31", "31.12.9999", "0001-01-01", "1969-12-31", "Jan 1, 2201"])
+def test_a_day_no_refund_can_be_of_is_no_day(pasted):
+    assert all(kind is not Kind.DATE for kind, _ in readings(pasted))
+
+
+@pytest.mark.parametrize("pasted", ["1970-01-01", "2200-12-31"])
+def test_the_first_and_the_last_day_are_days(pasted):
+    assert readings(pasted) == [(Kind.DATE, pasted)]

@@ -12,6 +12,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST, require_safe
 
+from refunds.identifiers import YEARS
 from refunds.models import Refund
 from refunds.pages.access import SignedInRequest, allowed
 from refunds.pages.portrait import portrait
@@ -25,9 +26,14 @@ _ASK_AT_MOST_EVERY = dt.timedelta(seconds=5)
 @allowed(Action.READ_REFUNDS)
 def refund(request: SignedInRequest, pk: int) -> HttpResponse:
     """The page, or what is inside it for htmx; 204 where htmx has seen everything already (`seen`)."""
+    row = _refund(request, pk)
+    try:
+        known_at = _known_at(request)
+    except ValueError as error:
+        return render(request, "_lone.html", {"title": "Not a moment", "text": str(error)}, status=400)
     found = portrait(
-        _refund(request, pk),
-        known_at=_known_at(request),
+        row,
+        known_at=known_at,
         personal_data=may(request.user, Action.SEE_PERSONAL_DATA),
     )
     partial = bool(request.htmx) and not request.htmx.history_restore_request
@@ -68,7 +74,7 @@ def _refund(request: SignedInRequest, pk: int) -> Refund:
 
 
 def _known_at(request: SignedInRequest) -> dt.datetime | None:
-    """The moment in `known_at`, ISO 8601; without an offset it is UTC."""
+    """The moment in `known_at`, ISO 8601; without an offset it is UTC. ValueError where it is none."""
     text = request.GET.get("known_at", "")
     if not text:
         return None
@@ -77,6 +83,8 @@ def _known_at(request: SignedInRequest) -> dt.datetime | None:
         moment = parse_datetime(text) or parse_datetime(text.replace(" ", "+"))
     except ValueError:
         moment = None
-    if moment is None:
-        raise Http404("known_at must be a moment such as 2026-03-14T10:04:00Z.")
+    if moment is None or moment.year not in YEARS:
+        raise ValueError(
+            f"known_at must be a moment such as 2026-03-14T10:04:00Z, in the years {YEARS[0]} to {YEARS[-1]}."
+        )
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
