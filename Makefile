@@ -7,6 +7,8 @@ PORT ?= 8000
 SANDBOX_PORT ?= 8765
 SIZE ?= full
 ARGS ?=
+SEED ?=
+P ?=
 UV := var/tools/uv
 
 # The first Python on this machine that is new enough; another one: make run PYTHON=/path/to/python3
@@ -22,7 +24,7 @@ TEMPLATES := git ls-files -z --cached --others --exclude-standard '*.html' | xar
 # Without the project's own options, which leave these folders out.
 PYTEST_ALONE := $(PY) -m pytest -o addopts="--strict-markers --strict-config -ra"
 
-.PHONY: help run test lint format types postgres-test browser-test external-test bench screenshots lock clean
+.PHONY: help run test lint format types postgres-test browser-test external-test promises crash-test simulate bench screenshots lock clean
 
 help: ## List what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +61,15 @@ browser-test: $(VENV)/.dev ## Run the tests that need a browser (Chromium)
 
 external-test: $(VENV)/.dev var/tools/localstripe/.made ## Run the tests against localstripe, a fake by other people
 	@LOCALSTRIPE=$(CURDIR)/var/tools/localstripe/bin/localstripe $(SQLITE) $(PYTEST_ALONE) tests/external $(ARGS)
+
+promises: $(VENV)/.dev ## Try to prove each promise of docs/promises.md wrong (P="P10 P12", SIZE=smoke, SEED=)
+	@$(PY) -m tests.promises $(P) --size $(SIZE) $(if $(SEED),--seed $(SEED))
+
+crash-test: $(VENV)/.dev ## kill -9 everything, again and again, and look for what was lost (SIZE=smoke, SEED=)
+	@$(PY) -m tests.crash --size $(SIZE) $(if $(SEED),--seed $(SEED))
+
+simulate: $(VENV)/.dev ## Months of both processors in one process under a virtual clock (SEED=, SIZE=smoke)
+	@$(PY) -m tests.simulation --size $(SIZE) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.dev ## Measure on PostgreSQL (SIZE=smoke for a short run)
 	@POSTGRES_OPTIONS="-c fsync=on" .ci/with-postgres $(PY) -m tests.benchmarks --size $(SIZE) $(ARGS)

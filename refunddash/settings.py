@@ -238,6 +238,10 @@ else:
     Q_CLUSTER["orm"] = "default"
 
 
+WATCHDOG_SECONDS: float = env.float("WATCHDOG_SECONDS", default=150)
+"""How long a worker may do nothing at all before its supervisor starts it anew. A task takes at most 60 s."""
+
+
 def _sandbox_url() -> str:
     url = str(env.str("SANDBOX_URL", default="")).rstrip("/")
     host = urlsplit(url).hostname or ""

@@ -11,27 +11,41 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
+from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
 from connectors import registry
 from connectors.models import ConnectorAccount
 from refunds import services
-from refunds.models import AccountPolling, CreationWindow, Refund, Sighting
+from refunds.models import AccountPolling, CreationWindow, Heartbeat, Refund, Sighting
+from refunds.supervisor import worker_name
 
 log = logging.getLogger(__name__)
 
 APPLY_SECONDS = 30.0
+UNANSWERED_RINGS = 20
+_beaten_at = float("-inf")
 
 
 def on_deliveries_waiting(**_: Any) -> None:
-    """The doorbell."""
-    async_task("refunds.tasks.apply_deliveries", group="apply")
+    """The doorbell. One that nobody has answered so often need not ring again."""
+    if get_broker().queue_size() < UNANSWERED_RINGS:
+        async_task("refunds.tasks.apply_deliveries", group="apply")
+
+
+def beat() -> None:
+    """A sign of life of the worker that runs this, at most one a second; the supervisor listens for it."""
+    global _beaten_at
+    if time.monotonic() - _beaten_at >= 1:
+        Heartbeat.beat(worker_name())
+        _beaten_at = time.monotonic()
 
 
 def apply_deliveries() -> int:
     """Apply waiting deliveries until none is left, or for so long; what remains is found again."""
     until, applied = time.monotonic() + APPLY_SECONDS, 0
     while time.monotonic() < until:
+        beat()
         count = services.apply_deliveries()
         applied += count
         if not count:
@@ -42,6 +56,8 @@ def apply_deliveries() -> int:
 
 def tick() -> None:
     """The one schedule: sweep the inbox, let held facts out, and start a poll for each account with something due."""
+    beat()
+    Heartbeat.beat(Heartbeat.TICKER)
     services.release_held()
     services.recognize_words()
     services.watch_endpoints()
@@ -52,6 +68,7 @@ def tick() -> None:
 
 def poll_account(account_id: int) -> int:
     """Poll one account, and once more where there was too much for one turn."""
+    beat()
     account = ConnectorAccount.objects.filter(pk=account_id, enabled=True).first()
     asked = services.poll_account(account) if account else 0
     if asked and account_id in accounts_due():

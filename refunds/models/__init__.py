@@ -2,6 +2,7 @@
 
 from refunds.models.access import ApiToken, Scope
 from refunds.models.alert import Alert, AlertKind
+from refunds.models.heartbeat import Heartbeat
 from refunds.models.observation import Mark, Observation
 from refunds.models.outbox import OutboxEvent
 from refunds.models.polling import AccountPolling, CreationWindow, Sighting
@@ -13,6 +14,7 @@ __all__ = [
     "AlertKind",
     "ApiToken",
     "CreationWindow",
+    "Heartbeat",
     "Mark",
     "Observation",
     "OutboxEvent",

@@ -1,0 +1,5 @@
+"""The project's production settings as the house's processes run them; the environment comes from tests.house.House."""
+
+from refunddash.settings import *  # noqa: F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,0 +1,6 @@
+"""What refunddash promises, one module a promise, each able to prove it wrong: `python -m tests.promises --help`.
+
+A module `pNN_name.py` has TITLE (the promise in one line) and `run(size, seed)`, which raises AssertionError where the
+promise does not hold and otherwise returns the figures it measured, a line each. `size` is "smoke" (seconds, in CI) or
+"full". A module whose promise is shown by tests of the ordinary suite alone says so in TESTS instead.
+"""
