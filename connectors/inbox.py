@@ -11,19 +11,20 @@ import datetime as dt
 import hashlib
 import json
 import logging
+import random
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.db import connections, transaction
-from django.db.models import F
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.dispatch import Signal
 from django.utils import timezone
 
 from connectors.contract import Connector, Delivery
-from connectors.models import DeliveryState, WebhookDelivery
+from connectors.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 
 deliveries_waiting = Signal()
 """Sent after a delivery was kept; whoever applies deliveries listens. Losing one is harmless, the ticker sweeps."""
@@ -31,8 +32,11 @@ deliveries_waiting = Signal()
 log = logging.getLogger(__name__)
 
 LEASE = dt.timedelta(seconds=120)
-BACKOFF = tuple(dt.timedelta(seconds=s) for s in (10, 60, 600, 3600, 21_600))
+BACKOFF = tuple(dt.timedelta(seconds=s) for s in (10, 60, 3600, 21_600))
+"""Between five attempts: for a hiccup, a restart, a deployment, and a night."""
 KEPT_HEADERS = frozenset({"content-type", "user-agent", "date", "x-request-id", "x-forwarded-for"})
+Claim = tuple[str, list[WebhookDelivery]]
+"""A fresh lease, and the deliveries taken under it by id."""
 _COLUMNS = "endpoint_id, received_at, body, headers_json, dedupe_key, hint_only, next_attempt_at"
 
 
@@ -96,34 +100,82 @@ def keep(rows: Sequence[Row], *, using: str | None = None) -> None:
         cursor.execute(sql, [parameter for row in rows for parameter in row.parameters()])
 
 
-def claim(*, limit: int, alone: bool = False) -> tuple[str, list[WebhookDelivery]]:
-    """Take due deliveries under a fresh lease: (lease, deliveries in the order they came).
+def claim(*, limit: int) -> Claim:
+    """Take deliveries nobody has tried yet, in the order they came: a share for every endpoint that has any, so that
+    one endpoint's backlog holds up no other."""
+    return _claim(_waiting().filter(attempts=0), limit=limit, choose=list)
 
-    Deliveries that were tried before are only given out `alone`, one at a time: should one of them kill its worker,
-    it takes nothing else down with it.
+
+def claim_tried(*, limit: int) -> Claim:
+    """Take deliveries that are due to be tried again.
+
+    One whose worker never came back (it still carries its lease) is given out alone: should it have killed that
+    worker, it takes nothing else down with it.
     """
-    now = timezone.now()
+    return _claim(_waiting().filter(attempts__gt=0), limit=limit, choose=_one_whose_worker_died_or_all)
+
+
+def _waiting() -> QuerySet[WebhookDelivery]:
+    return WebhookDelivery.objects.filter(state=DeliveryState.WAITING, next_attempt_at__lte=timezone.now())
+
+
+_Candidate = tuple[int, str]
+
+
+def _one_whose_worker_died_or_all(candidates: list[_Candidate]) -> list[_Candidate]:
+    return [(pk, lease) for pk, lease in candidates if lease][:1] or candidates
+
+
+def _claim(
+    due: QuerySet[WebhookDelivery], *, limit: int, choose: Callable[[list[_Candidate]], list[_Candidate]]
+) -> Claim:
     lease = uuid.uuid4().hex
-    due = WebhookDelivery.objects.filter(state=DeliveryState.WAITING, next_attempt_at__lte=now)
-    due = due.filter(attempts__gt=0) if alone else due.filter(attempts=0)
+    endpoint_ids = _endpoints_with(due)
+    if not endpoint_ids:
+        return lease, []
     with transaction.atomic(durable=True):
-        ids = list(
-            due.select_for_update(skip_locked=True, no_key=True)
-            .order_by("next_attempt_at", "id")
-            .values_list("id", flat=True)[: 1 if alone else limit]
-        )
+        ids = [pk for pk, _ in choose(_shares(due, endpoint_ids, limit=limit))]
         WebhookDelivery.objects.filter(id__in=ids).update(
-            lease=lease, attempts=F("attempts") + 1, next_attempt_at=now + LEASE
+            lease=lease, attempts=F("attempts") + 1, next_attempt_at=timezone.now() + LEASE
         )
     return lease, list(WebhookDelivery.objects.filter(id__in=ids).order_by("id"))
 
 
-def claim_one(delivery_id: int) -> tuple[str, list[WebhookDelivery]]:
-    """Take this delivery if it waits and nobody holds it: (lease, the delivery or nothing)."""
+def _endpoints_with(due: QuerySet[WebhookDelivery]) -> list[int]:
+    """Endpoints that have something due, in random order. One index look-up an endpoint: a scalar subquery, because
+    an EXISTS may be planned as a join that reads the whole backlog."""
+    first = due.filter(endpoint=OuterRef("pk")).order_by("next_attempt_at", "id").values("id")[:1]
+    found = WebhookEndpoint.objects.order_by().annotate(first=Subquery(first)).filter(first__isnull=False)
+    endpoint_ids = list(found.values_list("pk", flat=True))
+    random.shuffle(endpoint_ids)
+    return endpoint_ids
+
+
+def _shares(due: QuerySet[WebhookDelivery], endpoint_ids: Sequence[int], *, limit: int) -> list[_Candidate]:
+    """Lock up to `limit` deliveries, the oldest of each endpoint; what one does not need is left to the next."""
+    taken: list[_Candidate] = []
+    for number, endpoint_id in enumerate(endpoint_ids):
+        share = -(-(limit - len(taken)) // (len(endpoint_ids) - number))
+        if share > 0:
+            mine = due.filter(endpoint_id=endpoint_id).order_by("next_attempt_at", "id")
+            locked = mine.select_for_update(skip_locked=True, no_key=True)
+            taken += locked.values_list("id", "lease")[:share]
+    return taken
+
+
+def claim_one(delivery_id: int) -> Claim:
+    """Take this delivery if it waits and nobody holds it."""
     now, lease = timezone.now(), uuid.uuid4().hex
     free = WebhookDelivery.objects.filter(id=delivery_id, state=DeliveryState.WAITING, next_attempt_at__lte=now)
     free.update(lease=lease, attempts=F("attempts") + 1, next_attempt_at=now + LEASE)
     return lease, list(WebhookDelivery.objects.filter(id=delivery_id, lease=lease))
+
+
+def give_back(lease: str, delivery_ids: Sequence[int]) -> None:
+    """Return deliveries nobody got to, as if they had not been claimed: no attempt is spent, no place in line lost."""
+    WebhookDelivery.objects.filter(id__in=delivery_ids, lease=lease, state=DeliveryState.WAITING).update(
+        lease="", attempts=F("attempts") - 1, next_attempt_at=F("received_at")
+    )
 
 
 class LeaseLost(Exception):

@@ -224,6 +224,16 @@ class WebhookDelivery(models.Model):
         ]
         indexes = [
             models.Index(fields=["next_attempt_at", "id"], name="delivery_waiting", condition=Q(state=0)),
+            models.Index(
+                fields=["endpoint", "next_attempt_at", "id"],
+                name="delivery_fresh",
+                condition=Q(state=0, attempts=0),
+            ),
+            models.Index(
+                fields=["endpoint", "next_attempt_at", "id"],
+                name="delivery_tried",
+                condition=Q(state=0, attempts__gt=0),
+            ),
             models.Index(fields=["id"], name="delivery_parked", condition=Q(state=2)),
             models.Index(fields=["endpoint", "-id"], name="delivery_newest_of_endpoint"),
         ]

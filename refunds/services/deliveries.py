@@ -1,14 +1,15 @@
 """Applying deliveries: from the inbox to the refunds, a few hundred at a time.
 
-Claim, parse, and then one transaction that records the facts and marks the deliveries done, fenced by the lease. A
-batch that fails is taken apart and applied one by one, so that one poisoned delivery stops nobody else.
+Claim, read, and then one transaction that records the facts and marks the deliveries done, fenced by the lease.
+Deliveries are read in a child process, and a batch that cannot be recorded is halved until the one is found that is to
+blame: a poisoned delivery stops nobody else and costs nobody else an attempt.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from django.db import transaction
@@ -16,7 +17,18 @@ from django.db.models import Q
 from django.utils import timezone
 
 from connectors import inbox, registry
-from connectors.contract import Connector, Fact, Hint, Item, MalformedAnswer, Mark, RefundReference, Scope, Unreadable
+from connectors.apart import Died, survived
+from connectors.contract import (
+    Connector,
+    Fact,
+    Hint,
+    Item,
+    MalformedAnswer,
+    Mark,
+    RefundReference,
+    Scope,
+    Unreadable,
+)
 from connectors.models import ConnectorAccount, WebhookDelivery, WebhookEndpoint
 from refunds.facts import Source
 from refunds.models import AccountPolling, Alert, AlertKind, Refund, RefundQuerySet, Sighting
@@ -26,6 +38,30 @@ from refunds.services import items, recording
 log = logging.getLogger(__name__)
 
 BATCH = 500
+TRIED_BATCH = 20
+FIRST_READING_SECONDS = 0.25
+"""How long the reading of one delivery may compute while a batch of new ones waits for it."""
+READING_SECONDS = 2.0
+"""The same when it is tried again."""
+MOST_DEATHS = 5
+"""How many readers a batch may cost before the rest of it is left for another turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nonsense:
+    """A delivery that makes no sense as a whole."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Its reading failed, by an exception or with its whole process; the next release may do better."""
+
+    error: str
+
+
+Said = list[Item] | Nonsense | Failed
 
 
 @dataclass(slots=True)
@@ -37,7 +73,6 @@ class Read:
     hints: list[tuple[ConnectorAccount, Hint]] = field(default_factory=list)
     marks: list[tuple[ConnectorAccount, Mark]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    items: list[Item] = field(default_factory=list)
 
     @property
     def outcome(self) -> str:
@@ -47,60 +82,62 @@ class Read:
 
 
 def apply_deliveries(*, limit: int = BATCH) -> int:
-    """Apply one batch of waiting deliveries; returns how many were claimed. Call again while it returns any."""
-    lease, claimed = inbox.claim(limit=limit)
-    if not claimed:
-        lease, claimed = inbox.claim(limit=1, alone=True)
-    if claimed:
-        _apply(lease, claimed)
-    return len(claimed)
+    """Apply one batch of deliveries that are new, and a few that are due to be tried again, so that neither waits for
+    the other to be done; returns how many were claimed. Call again while it returns any."""
+    lease, fresh = inbox.claim(limit=limit)
+    _apply(lease, fresh, cpu_seconds=FIRST_READING_SECONDS)
+    lease, tried = inbox.claim_tried(limit=min(limit, TRIED_BATCH))
+    _apply(lease, tried, cpu_seconds=READING_SECONDS)
+    return len(fresh) + len(tried)
 
 
 def apply_one(delivery_id: int) -> None:
     """Apply one delivery now, if it waits and nobody else has it."""
     lease, claimed = inbox.claim_one(delivery_id)
-    _apply(lease, claimed)
+    _apply(lease, claimed, cpu_seconds=READING_SECONDS)
 
 
-def _apply(lease: str, claimed: Sequence[WebhookDelivery]) -> None:
+def _apply(lease: str, claimed: Sequence[WebhookDelivery], *, cpu_seconds: float) -> None:
+    if not claimed:
+        return
     accounts = with_endpoints(claimed)
-    readable = [found for delivery in claimed if (found := _read_or_put_off(lease, delivery, accounts)) is not None]
+    readable = []
+    for delivery, said in _said_by_each(lease, _still_to_try(lease, claimed), cpu_seconds):
+        if isinstance(said, Failed):
+            _put_off(lease, delivery, said.error)
+        elif isinstance(said, Nonsense):
+            inbox.park(lease, delivery.pk, reason=f"cannot be read: {said.reason}")
+            _alert_parked(delivery, f"cannot be read: {said.reason}")
+        else:
+            readable.append(sort_out(delivery, said, accounts))
+    _record_or_halve(lease, readable)
+
+
+def _still_to_try(lease: str, claimed: Sequence[WebhookDelivery]) -> list[WebhookDelivery]:
+    spent = [delivery for delivery in claimed if delivery.attempts > len(inbox.BACKOFF) + 1]
+    for delivery in spent:
+        # Its worker died each time before it could say so.
+        _put_off(lease, delivery, "every worker that took it died")
+    return [delivery for delivery in claimed if delivery not in spent]
+
+
+def _record_or_halve(lease: str, readable: Sequence[Read]) -> None:
+    """Record a batch; where that fails, each half of it, down to the one that cannot be recorded."""
     if not readable:
         return
     try:
         _record(lease, readable)
     except inbox.LeaseLost:
         log.warning("deliveries: lost the lease of a batch of %d, another worker has it", len(readable))
-    except Exception:
-        log.exception("deliveries: a batch of %d failed, applying one by one", len(readable))
-        _apply_singly(lease, readable)
-
-
-def _apply_singly(lease: str, readable: Sequence[Read]) -> None:
-    for found in readable:
-        try:
-            _record(lease, [found])
-        except inbox.LeaseLost:
-            log.warning("deliveries: lost the lease of delivery %s", found.delivery.pk)
-        except Exception as error:
-            log.exception("deliveries: delivery %s failed", found.delivery.pk)
-            _put_off(lease, found.delivery, f"{type(error).__name__}: {error}")
-
-
-def _read_or_put_off(lease: str, delivery: WebhookDelivery, accounts: dict[int, list[ConnectorAccount]]) -> Read | None:
-    if delivery.attempts > len(inbox.BACKOFF) + 1:
-        # Its worker died each time before it could say so.
-        _put_off(lease, delivery, "every worker that took it died")
-        return None
-    try:
-        return read(delivery, accounts)
-    except MalformedAnswer as error:
-        inbox.park(lease, delivery.pk, reason=f"cannot be read: {error}")
-        _alert_parked(delivery, f"cannot be read: {error}")
     except Exception as error:
-        log.exception("deliveries: delivery %s could not be read", delivery.pk)
-        _put_off(lease, delivery, f"{type(error).__name__}: {error}")
-    return None
+        if len(readable) == 1:
+            log.exception("deliveries: delivery %s failed", readable[0].delivery.pk)
+            _put_off(lease, readable[0].delivery, f"{type(error).__name__}: {error}")
+            return
+        log.warning("deliveries: a batch of %d failed, halving it error=%s", len(readable), type(error).__name__)
+        middle = len(readable) // 2
+        _record_or_halve(lease, readable[:middle])
+        _record_or_halve(lease, readable[middle:])
 
 
 def _put_off(lease: str, delivery: WebhookDelivery, reason: str) -> None:
@@ -119,13 +156,54 @@ def with_endpoints(deliveries: Sequence[WebhookDelivery]) -> dict[int, list[Conn
     return {endpoint.pk: list(endpoint.accounts.all()) for endpoint in endpoints.values()}
 
 
-def read(delivery: WebhookDelivery, accounts: dict[int, list[ConnectorAccount]]) -> Read:
-    """What a delivery says. MalformedAnswer where it makes no sense as a whole."""
-    connector = _unbound(delivery.endpoint.connector)
+def read(delivery: WebhookDelivery) -> Said:
+    """What one delivery says, tried in a child process first."""
+    [(_, said)] = _said_by_each("", [delivery], READING_SECONDS)
+    return said
+
+
+def _said_by_each(
+    lease: str, deliveries: Sequence[WebhookDelivery], cpu_seconds: float
+) -> Iterator[tuple[WebhookDelivery, Said]]:
+    """Read the deliveries that a child process could read before us. One that ended it is Failed, and the next child
+    goes on after it; where too many do, the rest is given back for another turn."""
+    rest, deaths = list(deliveries), 0
+    while rest and deaths < MOST_DEATHS:
+        done = 0
+        try:
+            for delivery in survived(_parse, rest, cpu_seconds=cpu_seconds):
+                yield delivery, _said(delivery)
+                done += 1
+        except Died as death:
+            log.error("deliveries: delivery %s ended its reader: %s", rest[done].pk, death)
+            yield rest[done], Failed(f"it ended its reader: {death}")
+            done += 1
+            deaths += 1
+        rest = rest[done:]
+    if rest:
+        inbox.give_back(lease, [delivery.pk for delivery in rest])
+
+
+def _parse(delivery: WebhookDelivery) -> list[Item]:
+    """Never asks the database, for the child process's sake: the endpoint is there already (`with_endpoints`)."""
+    return _unbound(delivery.endpoint.connector).parse_webhook(delivery.as_it_came())
+
+
+def _said(delivery: WebhookDelivery) -> Said:
+    try:
+        return _parse(delivery)
+    except MalformedAnswer as error:
+        return Nonsense(str(error))
+    except Exception as error:
+        log.exception("deliveries: delivery %s could not be read", delivery.pk)
+        return Failed(f"{type(error).__name__}: {error}")
+
+
+def sort_out(delivery: WebhookDelivery, said: list[Item], accounts: dict[int, list[ConnectorAccount]]) -> Read:
+    """What a delivery says in our own terms: whose it is, and what of it we may apply."""
     found = Read(delivery)
-    found.items = connector.parse_webhook(delivery.as_it_came())
     ours = accounts[delivery.endpoint_id]
-    for item in found.items:
+    for item in said:
         if isinstance(item, Unreadable):
             found.refused.append(f"an item cannot be read: {item.reason}")
             continue

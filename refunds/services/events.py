@@ -9,12 +9,10 @@ from django.utils import timezone
 from connectors import inbox
 from connectors.contract import (
     Acknowledgement,
-    Connector,
     Delivery,
     Fact,
     Hint,
     Item,
-    MalformedAnswer,
     Mark,
     SignatureExpired,
     SignatureInvalid,
@@ -69,9 +67,9 @@ def handle_event(account: ConnectorAccount, delivery: Delivery, *, verify_with_p
     kept = WebhookDelivery.objects.filter(endpoint=endpoint, dedupe_key=row.dedupe_key)
     duplicate = kept.exists()
     inbox.keep([row], using="default")
-    found = kept.get()
+    found = kept.select_related("endpoint").get()
     deliveries.apply_one(found.pk)
-    items = _items(connector, found)
+    items = _items(found)
     events = [_unified(item, account, found) for item in items]
     if verify_with_processor:
         events = [_verified_live(event, item, account) for event, item in zip(events, items, strict=True)]
@@ -99,12 +97,12 @@ def _verified_by(account: ConnectorAccount, delivery: Delivery) -> tuple[Webhook
     raise UnverifiedEvent("no secret of this account's endpoints vouches for this event")
 
 
-def _items(connector: Connector, found: WebhookDelivery) -> list[Item]:
-    try:
-        return connector.parse_webhook(found.as_it_came())
-    except MalformedAnswer as error:
-        # Authentic, but this release cannot read it: kept and parked like any other such delivery.
-        return [Unreadable(reason=str(error))]
+def _items(found: WebhookDelivery) -> list[Item]:
+    said = deliveries.read(found)
+    if isinstance(said, list):
+        return said
+    # Authentic, but this release cannot read it: kept and parked like any other such delivery.
+    return [Unreadable(reason=said.reason if isinstance(said, deliveries.Nonsense) else said.error)]
 
 
 def _unified(item: Item, account: ConnectorAccount, found: WebhookDelivery) -> UnifiedEvent:

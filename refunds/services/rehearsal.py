@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
-from connectors.contract import MalformedAnswer
 from connectors.models import WebhookDelivery
-from refunds.models import Refund
+from refunds.models import Alert, Refund
 from refunds.services import deliveries, recording
 
 
 @dataclass(frozen=True, slots=True)
 class DryRunChange:
-    """One refund, what is shown of it before and after; `note` says why nothing changes, or what is refused."""
+    """One refund, what is shown of it before and after; `note` says why nothing changes, what is refused, or what
+    would be new beside it: observations, alerts."""
 
     connector_refund_id: str
     before: str
@@ -28,31 +28,60 @@ class _Undo(Exception):
 
 def dry_run(delivery: WebhookDelivery) -> list[DryRunChange]:
     """Apply the delivery in a transaction that is always rolled back, and tell the difference."""
+    accounts = deliveries.with_endpoints([delivery])
+    said = deliveries.read(delivery)
+    if not isinstance(said, list):
+        reason = said.reason if isinstance(said, deliveries.Nonsense) else said.error
+        return [DryRunChange("", "", "", f"cannot be read: {reason}")]
+    found = deliveries.sort_out(delivery, said, accounts)
     try:
-        found = deliveries.read(delivery, deliveries.with_endpoints([delivery]))
-    except MalformedAnswer as error:
-        return [DryRunChange("", "", "", f"cannot be read: {error}")]
-    refused = [DryRunChange("", "", "", reason) for reason in found.refused]
-    changes: list[DryRunChange] = []
-    keys = [(item.account_id, item.connector_refund_id) for item in found.facts]
-    try:
-        with transaction.atomic():
-            before = {key: _shown(*key) for key in keys}
-            recording.record(found.facts)
-            changes = [_change(key, before[key], _shown(*key)) for key in dict.fromkeys(keys)]
-            raise _Undo
-    except _Undo:
-        pass
+        changes = _rehearse(found)
+    except (DatabaseError, ValueError) as error:
+        return [DryRunChange("", "", "", f"cannot be recorded: {type(error).__name__}: {error}")]
     hints = [DryRunChange(h.reference.connector_refund_id, "", "", "would ask the processor") for _, h in found.hints]
+    refused = [DryRunChange("", "", "", reason) for reason in found.refused]
     return changes + hints + refused
 
 
-def _shown(account_id: int, connector_refund_id: str) -> str:
+def _rehearse(found: deliveries.Read) -> list[DryRunChange]:
+    keys = list(dict.fromkeys((item.account_id, item.connector_refund_id) for item in found.facts))
+    changes: list[DryRunChange] = []
+    try:
+        with transaction.atomic():
+            newest_alert = Alert.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+            before = {key: _state(*key) for key in keys}
+            recording.record(found.facts)
+            changes = [_change(key[1], before[key], _state(*key)) for key in keys]
+            changes += [_alert(alert) for alert in Alert.objects.filter(pk__gt=newest_alert).order_by("pk")]
+            raise _Undo
+    except _Undo:
+        return changes
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    shown: str
+    observations: int
+
+
+def _state(account_id: int, connector_refund_id: str) -> _State:
     refund = Refund.objects.filter(account_id=account_id, connector_refund_id=connector_refund_id).first()
-    return f"{refund.status} ({refund.stage_word})" if refund else "not known"
+    if refund is None:
+        return _State("not known", 0)
+    return _State(f"{refund.status} ({refund.stage_word})", refund.observations.count())
 
 
-def _change(key: tuple[int, str], before: str, after: str) -> DryRunChange:
-    return DryRunChange(
-        key[1], before, after, "no change: already known, or something newer is" if before == after else ""
-    )
+def _change(connector_refund_id: str, before: _State, after: _State) -> DryRunChange:
+    new = after.observations - before.observations
+    observations = f"{new} new observation{'s' if new > 1 else ''}" if new else ""
+    if before.shown != after.shown:
+        note = observations
+    elif new:
+        note = f"no change: something newer is known; {observations}"
+    else:
+        note = "no change: already known"
+    return DryRunChange(connector_refund_id, before.shown, after.shown, note)
+
+
+def _alert(alert: Alert) -> DryRunChange:
+    return DryRunChange("", "", "", f"would alert: {alert.get_kind_display()}, {alert.subject}")

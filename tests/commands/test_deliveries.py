@@ -40,7 +40,7 @@ def _keep(endpoint: WebhookEndpoint, reference: str, *, state: DeliveryState = D
 def test_a_dry_run_shows_the_change_and_makes_none(run: Run, endpoint: WebhookEndpoint) -> None:
     delivery = _keep(endpoint, "REF1")
     said = run("deliveries", "replay", "--parked", "--dry-run").out
-    assert f"delivery {delivery.pk}: REF1 not known -> SUCCEEDED (accepted)\n" in said
+    assert f"delivery {delivery.pk}: REF1 not known -> SUCCEEDED (accepted) 1 new observation\n" in said
     assert "1 deliveries would be replayed: 1 changes. Nothing was changed." in said
     assert not Refund.objects.exists()
     delivery.refresh_from_db()

@@ -6,10 +6,12 @@ import datetime as dt
 import hashlib
 import hmac
 import json
+import os
 from typing import Any
 
 import pytest
 from django.db import DatabaseError
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
@@ -295,6 +297,63 @@ def test_one_poisoned_delivery_does_not_stop_the_batch(door, monkeypatch):
     services.apply_deliveries()
     assert set(Refund.objects.values_list("connector_refund_id", flat=True)) == {"re_1", "re_2"}
     assert WebhookDelivery.objects.filter(state=DeliveryState.WAITING).get().error == "RuntimeError: poison"
+
+
+def test_deliveries_that_end_their_reader_cost_the_others_no_attempt(door, monkeypatch):
+    real = door.account.connector_class.parse_webhook
+
+    def poisoned(connector: Any, delivery: Any) -> Any:
+        if b"re_poison" in delivery.body:
+            os._exit(1)
+        return real(connector, delivery)
+
+    monkeypatch.setattr(door.account.connector_class, "parse_webhook", poisoned)
+    for n, refund_id in enumerate(["re_1", "re_poison", "re_2"]):
+        door.post(event(event_id=f"evt_{n}", refund_id=refund_id))
+    services.apply_deliveries()
+    assert set(Refund.objects.values_list("connector_refund_id", flat=True)) == {"re_1", "re_2"}
+    waiting = WebhookDelivery.objects.get(state=DeliveryState.WAITING)
+    assert (waiting.attempts, waiting.error) == (1, "it ended its reader: its process ended by itself with code 1")
+    assert services.dry_run(waiting)[0].note.startswith("cannot be read: it ended its reader")
+
+
+def test_where_too_many_end_their_reader_the_rest_keeps_its_attempts_and_its_place(door, monkeypatch):
+    monkeypatch.setattr(door.account.connector_class, "parse_webhook", lambda *_: os._exit(1))
+    for n in range(services.deliveries.MOST_DEATHS + 2):
+        door.post(event(event_id=f"evt_{n}"))
+    services.apply_deliveries()
+    left = WebhookDelivery.objects.filter(attempts=0, lease="", next_attempt_at=F("received_at"))
+    assert left.count() == 2
+    assert WebhookDelivery.objects.filter(attempts=1).count() == services.deliveries.MOST_DEATHS
+
+
+def test_a_backlog_of_one_endpoint_leaves_another_its_share(door):
+    quiet = Door(AccountFactory.create())
+    for n in range(20):
+        door.post(event(event_id=f"evt_{n}"))
+    for n in range(3):
+        quiet.post(event(event_id=f"evt_{n}"))
+    _, claimed = inbox.claim(limit=10)
+    of_quiet = [delivery for delivery in claimed if delivery.endpoint_id == quiet.endpoint.pk]
+    of_busy = [delivery.dedupe_key for delivery in claimed if delivery.endpoint_id == door.endpoint.pk]
+    assert len(of_quiet) == 3
+    assert of_busy == [f"evt_{n}" for n in range(len(of_busy))]
+
+
+def test_new_deliveries_do_not_hold_up_those_to_be_tried_again(door):
+    for n in range(10):
+        door.post(event(event_id=f"evt_{n}"))
+    WebhookDelivery.objects.filter(dedupe_key="evt_9").update(attempts=1)
+    services.apply_deliveries(limit=2)
+    assert WebhookDelivery.objects.get(dedupe_key="evt_9").state == DeliveryState.APPLIED
+
+
+def test_deliveries_whose_worker_died_are_taken_one_at_a_time(door):
+    for n in range(3):
+        door.post(event(event_id=f"evt_{n}"))
+    inbox.claim(limit=10)
+    WebhookDelivery.objects.update(next_attempt_at=timezone.now())
+    assert [len(inbox.claim_tried(limit=10)[1]) for _ in range(4)] == [1, 1, 1, 0]
 
 
 def test_a_parked_delivery_can_be_replayed_after_the_cause_is_gone(door):

@@ -118,4 +118,4 @@ def _one_by_one(ids: list[int]) -> Iterator[WebhookDelivery]:
 def _line(change: services.DryRunChange) -> str:
     if change.before == change.after:
         return f"{change.connector_refund_id} {change.note}".strip()
-    return f"{change.connector_refund_id} {change.before} -> {change.after}"
+    return f"{change.connector_refund_id} {change.before} -> {change.after} {change.note}".strip()
