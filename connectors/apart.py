@@ -11,7 +11,7 @@ import gc
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -30,7 +30,7 @@ class Died(Exception):
     """The child did not survive the item after the last one; says what became of it."""
 
 
-def survived(work: Callable[[T], object], items: Sequence[T], *, cpu_seconds: float) -> Iterator[T]:
+def survived(work: Callable[[T], object], items: Sequence[T], *, cpu_seconds: float) -> Generator[T, None, None]:
     """Yield each item once a child process has done `work` on it, in order. Died at the item that ended the child.
 
     An exception is no death: the caller will meet it too. `cpu_seconds` is how long one item may compute; it is

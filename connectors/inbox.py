@@ -220,6 +220,24 @@ def replay(delivery_ids: Iterable[int]) -> int:
     )  # fmt: skip
 
 
+kept_until: list[Callable[[], dt.datetime | None]] = []
+"""Who needs deliveries longer says here up to when it is done with them (None: it needs none). An archive, say, adds
+its `archived_until`: nothing received later is purged."""
+
+
+def purge(*, received_before: dt.datetime, limit: int) -> int:
+    """Remove up to so many applied deliveries, the oldest first, in one short transaction; returns how many.
+
+    What waits or is parked stays, whatever its age. Observations keep the number of a delivery that is gone.
+    """
+    before = min([received_before, *(moment for done in kept_until if (moment := done()) is not None)])
+    old = WebhookDelivery.objects.filter(state=DeliveryState.APPLIED, received_at__lt=before).order_by("received_at")
+    with transaction.atomic(durable=True):
+        # A delivery that is being replayed at this moment is left alone.
+        ids = list(old.select_for_update(skip_locked=True, no_key=True).values_list("id", flat=True)[:limit])
+        return WebhookDelivery.objects.filter(id__in=ids).delete()[0]
+
+
 def backlog_at_most(*, using: str | None = None) -> int:
     """An upper bound of how many deliveries wait, from two index look-ups: the newest id less the first due one's."""
     newest = (

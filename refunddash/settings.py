@@ -215,7 +215,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # The queue is a doorbell and one ticker; what there is to do stands in our own tables. A task that fails is not
-# tried again by the queue (attempts are counted in our rows), missed ticks are not caught up.
+# tried again by the queue (attempts are counted in our rows). Its schedules are off: refunds.ticker keeps the time.
 Q_CLUSTER: dict[str, Any] = {
     "name": "refunddash",
     "workers": env.int("WORKERS", default=2),
@@ -226,7 +226,7 @@ Q_CLUSTER: dict[str, Any] = {
     "retry": 300,
     "max_attempts": 1,
     "ack_failures": True,
-    "catch_up": False,
+    "scheduler": False,
     "save_limit": -1,
     "recycle": 500,
     "label": "Queue",
@@ -237,6 +237,9 @@ if env.str("REDIS_URL", default=""):
 else:
     Q_CLUSTER["orm"] = "default"
 
+
+KEEP_DELIVERIES_DAYS: int = env.int("KEEP_DELIVERIES_DAYS", default=90)
+"""How long applied deliveries stay in the inbox; 0 keeps them for ever."""
 
 WATCHDOG_SECONDS: float = env.float("WATCHDOG_SECONDS", default=150)
 """How long a worker may do nothing at all before its supervisor starts it anew. A task takes at most 60 s."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import AppConfig
-from django.db import connections
 from django.db.models.signals import post_migrate, post_save
 
 
@@ -18,7 +17,6 @@ class RefundsConfig(AppConfig):
         from refunds import checks, tasks  # noqa: F401  (checks registers the system checks)
 
         deliveries_waiting.connect(tasks.on_deliveries_waiting, dispatch_uid="refunds.doorbell")
-        post_migrate.connect(_keep_the_one_schedule, sender=self, dispatch_uid="refunds.schedule")
         post_migrate.connect(_keep_the_roles, sender=self, dispatch_uid="refunds.roles")
         post_save.connect(_show_anew, sender="connectors.ConnectorAccount", dispatch_uid="refunds.projection")
 
@@ -39,17 +37,3 @@ def _show_anew(instance: Any, *, created: bool, **_: Any) -> None:
 
     if not created:
         services.show_anew(instance)
-
-
-def _keep_the_one_schedule(using: str, **_: Any) -> None:
-    """The ticker: exactly one schedule, made anew by every migration. It carries no arguments that could go bad."""
-    from django_q.models import Schedule
-
-    if Schedule._meta.db_table not in connections[using].introspection.table_names():
-        # Only this app was migrated; the queue's tables come later, and with them this call.
-        return
-    Schedule.objects.using(using).exclude(name="tick").filter(func__startswith="refunds.").delete()
-    Schedule.objects.using(using).update_or_create(
-        name="tick",
-        defaults={"func": "refunds.tasks.tick", "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
-    )

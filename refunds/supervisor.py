@@ -24,6 +24,7 @@ from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
 from refunds.models import Heartbeat
+from refunds.ticker import put_tick_when_due
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class Supervisor:
         now = time.monotonic()
         try:
             close_old_connections()
+            put_tick_when_due()
             beat = Heartbeat.last_of(self._name)
             if beat != self._last_beat:
                 self._last_beat, self._heard_at = beat, now

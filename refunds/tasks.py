@@ -16,7 +16,7 @@ from django_q.tasks import async_task
 
 from connectors import registry
 from connectors.models import ConnectorAccount
-from refunds import services
+from refunds import services, ticker
 from refunds.models import AccountPolling, CreationWindow, Heartbeat, Refund, Sighting
 from refunds.supervisor import worker_name
 
@@ -54,14 +54,32 @@ def apply_deliveries() -> int:
     return applied
 
 
+def tick_unless_just_done() -> None:
+    """What refunds.ticker puts into the queue."""
+    if ticker.begin_tick():
+        tick()
+
+
 def tick() -> None:
-    """The one schedule: sweep the inbox, let held facts out, and start a poll for each account with something due."""
+    """Sweep the inbox, start a poll for each account with something due, let held facts out, purge what is old.
+
+    A step that fails stops no other; somebody is told until it works again.
+    """
     beat()
     Heartbeat.beat(Heartbeat.TICKER)
-    services.release_held()
-    services.recognize_words()
-    services.watch_endpoints()
-    on_deliveries_waiting()
+    for step in (
+        on_deliveries_waiting,
+        start_polls,
+        services.release_held,
+        services.recognize_words,
+        services.watch_endpoints,
+        services.purge_deliveries,
+    ):
+        services.take_step(step)
+
+
+def start_polls() -> None:
+    """A task for each account that has something to ask."""
     for account_id in accounts_due():
         async_task("refunds.tasks.poll_account", account_id, group="poll")
 

@@ -20,6 +20,7 @@ class AlertKind(models.TextChoices):
     REPEATED = "repeated", "signed tuple repeated"
     FROM_THE_FUTURE = "from_the_future", "fact dated in the future"
     CLOCK_SKEW = "clock_skew"
+    TICK_FAILED = "tick_failed", "a step of the ticker fails"
 
 
 class Alert(models.Model):

@@ -21,8 +21,10 @@ class Observation(models.Model):
     """
 
     refund = models.ForeignKey("Refund", on_delete=models.CASCADE, related_name="observations", db_index=False)
+    # The delivery may have been purged; its number stays. So there is neither a constraint nor an index to look for
+    # observations by, which each purge would otherwise have to do.
     delivery = models.ForeignKey(
-        WebhookDelivery, on_delete=models.SET_NULL, null=True, related_name="+", db_index=False
+        WebhookDelivery, on_delete=models.DO_NOTHING, null=True, related_name="+", db_index=False, db_constraint=False
     )
     identity = IdentifierField(max_length=32)
     source = models.CharField(max_length=8)

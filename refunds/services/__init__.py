@@ -5,10 +5,11 @@ from refunds.services.backfill import BackfillProgress, backfill
 from refunds.services.checking import AccountCheck, check_account
 from refunds.services.deliveries import apply_deliveries
 from refunds.services.events import HandledEvent, UnifiedEvent, UnverifiedEvent, handle_event
-from refunds.services.housekeeping import recognize_words, release_held, watch_endpoints
+from refunds.services.housekeeping import recognize_words, release_held, take_step, watch_endpoints
 from refunds.services.items import item_of_answer, item_of_event
 from refunds.services.polling import poll_account
 from refunds.services.projection import show_anew
+from refunds.services.purging import purge_deliveries
 from refunds.services.recording import Recorded, record_facts
 from refunds.services.registration import Outcome, Registered, Registration, register_refunds
 from refunds.services.rehearsal import DryRunChange, dry_run
@@ -37,11 +38,13 @@ __all__ = [
     "item_of_event",
     "poll_account",
     "processors_replaced_by",
+    "purge_deliveries",
     "recognize_words",
     "record_facts",
     "register_refunds",
     "release_held",
     "show_anew",
     "sync_refund",
+    "take_step",
     "watch_endpoints",
 ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections import defaultdict
+from collections.abc import Callable
 
 from django.db import transaction
 from django.utils import timezone
@@ -16,7 +18,26 @@ from refunds.facts import FUTURE_TOLERANCE, Source, Standing
 from refunds.models import Alert, AlertKind, Observation
 from refunds.services.recording import count_anew
 
+log = logging.getLogger(__name__)
+
 _MOST_AT_ONCE = 500
+
+
+def take_step(step: Callable[[], object]) -> None:
+    """Take one step of the tick. Where it fails somebody is told, until it works again; the other steps go on."""
+    name = step.__name__
+    try:
+        step()
+    except Exception as error:
+        log.exception("tick: %s failed", name)
+        Alert.open_once(
+            AlertKind.TICK_FAILED,
+            subject=name,
+            message=f"The ticker's step {name} fails: {type(error).__name__}: {str(error)[:300]}. The other steps run. "
+            "Look at the worker's log for where, and mend what it stumbles over.",
+        )
+    else:
+        Alert.close(AlertKind.TICK_FAILED, subject=name)
 
 
 def release_held(*, now: dt.datetime | None = None) -> int:
@@ -79,7 +100,14 @@ def _count(observations: list[Observation]) -> int:
     by_refund: dict[int, list[Observation]] = defaultdict(list)
     for observation in observations:
         by_refund[observation.refund_id].append(observation)
+    failed: list[Exception] = []
     for refund_id, ready in sorted(by_refund.items()):
-        with transaction.atomic(durable=True):
-            count_anew(refund_id, ready)
+        try:
+            with transaction.atomic(durable=True):
+                count_anew(refund_id, ready)
+        except Exception as error:
+            error.add_note(f"refund {refund_id}")
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup(f"{len(failed)} of {len(by_refund)} refunds could not be counted anew", failed)
     return len(observations)

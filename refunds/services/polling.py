@@ -209,12 +209,33 @@ class _Poll:
     def _ask_for(self, refunds: Sequence[Refund]) -> None:
         references = [refund.reference for refund in refunds]
         results = ask(self.account, [_get(reference) for reference in references], flow="poll", at_once=AT_ONCE)
-        answers = [result for result in results if isinstance(result, Answer)]
-        self.probing = self.probing and not answers
+        self.probing = self.probing and not any(isinstance(result, Answer) for result in results)
+        asked = list(zip(refunds, results, strict=True))
+        try:
+            self._keep(asked)
+        except Exception as error:
+            log.warning("poll account=%s: keeping answers one by one error=%s", self.account.name, type(error).__name__)
+            for pair in asked:
+                self._keep_or_put_off(*pair)
+
+    def _keep(self, asked: Sequence[tuple[Refund, Answer[Fact] | ConnectorError]]) -> None:
+        answers = [result for _, result in asked if isinstance(result, Answer)]
         with transaction.atomic(durable=True):
             record([item_of_answer(a.value, a, account_id=self.account.pk, source=Source.GET) for a in answers])
-            for refund, result in zip(refunds, results, strict=True):
+            for refund, result in asked:
                 _note_poll(refund, result)
+
+    def _keep_or_put_off(self, refund: Refund, result: Answer[Fact] | ConnectorError) -> None:
+        """One refund whose answer cannot be recorded is asked about again tomorrow, and stops no other."""
+        try:
+            self._keep([(refund, result)])
+        except Exception:
+            log.exception(
+                "poll account=%s: the answer about refund %s cannot be recorded", self.account.name, refund.pk
+            )
+            Refund.objects.filter(pk=refund.pk).update(
+                next_poll_at=timezone.now() + polling.DAILY, last_answer="not_recorded", last_answer_at=timezone.now()
+            )
 
     def _ask_for_sightings(self) -> None:
         due = Sighting.objects.filter(account=self.account, next_poll_at__lte=timezone.now())

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from django.core.management import call_command
+from django.conf import settings
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
 
 from connectors.models import DeliveryState, WebhookDelivery
-from refunds import tasks
-from refunds.models import AccountPolling, CreationWindow, Refund, Sighting
+from refunds import services, tasks, ticker
+from refunds.models import AccountPolling, Alert, AlertKind, CreationWindow, Heartbeat, Refund, Sighting
 from tests.factories import AccountFactory, RefundFactory
 from tests.services.test_deliveries import Door, event
 
@@ -34,11 +35,33 @@ def quiet_account():
     return account
 
 
-def test_there_is_exactly_one_schedule_and_a_migration_mends_it():
-    Schedule.objects.create(name="stray", func="refunds.tasks.apply_deliveries")
-    Schedule.objects.filter(name="tick").update(func="refunds.tasks.gone")
-    call_command("migrate", verbosity=0)
-    assert [(s.name, s.func, s.repeats) for s in Schedule.objects.all()] == [("tick", "refunds.tasks.tick", -1)]
+def test_of_several_supervisors_one_puts_the_tick_and_a_minute_must_pass():
+    assert [ticker.put_tick_when_due() for _ in range(3)] == [True, False, False]
+    assert queued() == [("refunds.tasks.tick_unless_just_done", ())]
+    Heartbeat.objects.update(started_at=timezone.now() - dt.timedelta(days=4))
+    assert [ticker.put_tick_when_due() for _ in range(3)] == [True, False, False]
+
+
+def test_ticks_that_piled_up_while_no_worker_was_there_run_once():
+    assert [ticker.begin_tick() for _ in range(3)] == [True, False, False]
+
+
+def test_a_bad_schedule_row_stops_nothing():
+    Schedule.objects.create(name="bad", func="refunds.tasks.gone", args="not python(", next_run=timezone.now())
+    assert ticker.put_tick_when_due()
+    assert settings.Q_CLUSTER["scheduler"] is False
+
+
+def test_a_step_of_the_tick_that_fails_stops_no_other_and_is_alerted_until_it_works(quiet_account, monkeypatch):
+    Door(quiet_account).post(event())
+    OrmQ.objects.all().delete()
+    with monkeypatch.context() as poisoned:
+        poisoned.setattr(services, "release_held", Mock(side_effect=ZeroDivisionError, __name__="release_held"))
+        tasks.tick()
+    assert ("refunds.tasks.apply_deliveries", ()) in queued()
+    assert Alert.objects.get(kind=AlertKind.TICK_FAILED).closed_at is None
+    tasks.tick()
+    assert Alert.objects.get(kind=AlertKind.TICK_FAILED).closed_at is not None
 
 
 def test_a_delivery_rings_the_doorbell_with_a_task_without_arguments():

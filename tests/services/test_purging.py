@@ -1,0 +1,91 @@
+"""Applied deliveries leave the inbox after their time; nothing else does, and what they said stays."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from django.utils import timezone
+
+from connectors import inbox
+from connectors.models import DeliveryState, WebhookDelivery
+from refunds import services
+from refunds.models import Observation, Refund
+from tests.factories import AccountFactory
+from tests.services.test_deliveries import Door, event
+
+pytestmark = pytest.mark.django_db
+
+OLD = dt.timedelta(days=91)
+
+
+@pytest.fixture
+def door():
+    return Door(AccountFactory.create())
+
+
+def age(by: dt.timedelta = OLD) -> None:
+    WebhookDelivery.objects.update(received_at=timezone.now() - by)
+
+
+def test_an_applied_delivery_is_purged_after_its_time_and_what_it_said_stays(door):
+    door.post(event())
+    services.apply_deliveries()
+    number = WebhookDelivery.objects.get().pk
+    age(dt.timedelta(days=89))
+    assert services.purge_deliveries() == 0
+    age()
+    assert services.purge_deliveries() == 1
+    assert not WebhookDelivery.objects.exists()
+    assert Refund.objects.get().status == "SUCCEEDED"
+    assert Observation.objects.get().delivery_id == number
+
+
+def test_what_waits_or_is_parked_stays_however_old(door):
+    for n in range(2):
+        door.post(event(event_id=f"evt_{n}"))
+    WebhookDelivery.objects.filter(dedupe_key="evt_1").update(state=DeliveryState.PARKED)
+    age()
+    assert services.purge_deliveries() == 0
+    assert WebhookDelivery.objects.count() == 2
+
+
+def test_nought_days_keep_deliveries_for_ever(door, settings):
+    settings.KEEP_DELIVERIES_DAYS = 0
+    door.post(event())
+    services.apply_deliveries()
+    age()
+    assert services.purge_deliveries() == 0
+
+
+def test_what_is_not_archived_yet_stays(door, monkeypatch):
+    for n in range(2):
+        door.post(event(event_id=f"evt_{n}"))
+    services.apply_deliveries()
+    age()
+    WebhookDelivery.objects.filter(dedupe_key="evt_0").update(received_at=timezone.now() - 2 * OLD)
+    monkeypatch.setattr(inbox, "kept_until", [lambda: timezone.now() - 1.5 * OLD, lambda: None])
+    assert services.purge_deliveries() == 1
+    assert WebhookDelivery.objects.get().dedupe_key == "evt_1"
+
+
+def test_an_event_that_comes_again_after_its_delivery_was_purged_changes_nothing(door):
+    door.post(event())
+    services.apply_deliveries()
+    before = Refund.objects.values("status", "winning_key").get()
+    age()
+    services.purge_deliveries()
+    door.post(event())
+    services.apply_deliveries()
+    assert Refund.objects.values("status", "winning_key").get() == before
+    assert Observation.objects.count() == 1
+
+
+def test_a_purge_ends_in_time_and_goes_on_at_the_next_tick(door, monkeypatch):
+    monkeypatch.setattr(services.purging, "PURGE_BATCH", 1)
+    for n in range(3):
+        door.post(event(event_id=f"evt_{n}"))
+    services.apply_deliveries()
+    age()
+    assert services.purge_deliveries(seconds=0) == 0
+    assert services.purge_deliveries() == 3
