@@ -104,8 +104,9 @@ def claim(*, limit: int, alone: bool = False) -> tuple[str, list[WebhookDelivery
     """
     now = timezone.now()
     lease = uuid.uuid4().hex
-    due = WebhookDelivery.objects.filter(state=DeliveryState.WAITING, next_attempt_at__lte=now)
-    due = due.filter(attempts__gt=0) if alone else due.filter(attempts=0)
+    waiting = WebhookDelivery.objects.filter(state=DeliveryState.WAITING)
+    # What was never tried is due whatever our clock says: it may have been set back since the delivery came.
+    due = waiting.filter(attempts__gt=0, next_attempt_at__lte=now) if alone else waiting.filter(attempts=0)
     with transaction.atomic(durable=True):
         ids = list(
             due.select_for_update(skip_locked=True, no_key=True)
