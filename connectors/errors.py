@@ -66,7 +66,13 @@ class SignatureInvalid(ConnectorError):
 
 
 class SignatureExpired(SignatureInvalid):
+    """`ahead`: the timestamp lies in our future. No replay does; the sender's clock or ours is off."""
+
     code = "signature_expired"
+
+    def __init__(self, message: str = "", *, ahead: bool = False) -> None:
+        super().__init__(message)
+        self.ahead = ahead
 
 
 class NotSupported(ConnectorError):

@@ -103,6 +103,7 @@ def keep(rows: Sequence[Row], *, using: str | None = None) -> None:
 def claim(*, limit: int) -> Claim:
     """Take deliveries nobody has tried yet, in the order they came: a share for every endpoint that has any, so that
     one endpoint's backlog holds up no other."""
+    # Due whatever our clock says: it may have been set back since they came.
     return _claim(_waiting().filter(attempts=0), limit=limit, choose=list)
 
 
@@ -112,11 +113,12 @@ def claim_tried(*, limit: int) -> Claim:
     One whose worker never came back (it still carries its lease) is given out alone: should it have killed that
     worker, it takes nothing else down with it.
     """
-    return _claim(_waiting().filter(attempts__gt=0), limit=limit, choose=_one_whose_worker_died_or_all)
+    due = _waiting().filter(attempts__gt=0, next_attempt_at__lte=timezone.now())
+    return _claim(due, limit=limit, choose=_one_whose_worker_died_or_all)
 
 
 def _waiting() -> QuerySet[WebhookDelivery]:
-    return WebhookDelivery.objects.filter(state=DeliveryState.WAITING, next_attempt_at__lte=timezone.now())
+    return WebhookDelivery.objects.filter(state=DeliveryState.WAITING)
 
 
 _Candidate = tuple[int, str]

@@ -70,8 +70,8 @@ def _answer(door: _Door, delivery: Delivery) -> HttpResponse:
     hint_only = False
     try:
         door.connector.verify_webhook(delivery, door.endpoint)
-    except SignatureExpired:
-        if not door.our_clock_is_off:
+    except SignatureExpired as error:
+        if not (error.ahead or door.our_clock_is_off):
             return HttpResponse("The signature's timestamp is outside the tolerance.", status=400)
         hint_only = True
     except SignatureInvalid as error:

@@ -74,5 +74,5 @@ def breaker_pause(failures: int) -> dt.timedelta | None:
 
 
 def permits(*, tokens: float, seconds: float, per_second: float) -> float:
-    """Tokens in the bucket after `seconds` of refilling; it holds two seconds' worth, and one at the least."""
-    return min(tokens + seconds * per_second, max(2 * per_second, 1.0))
+    """Tokens in the bucket after `seconds` of refilling; it holds one second's worth, and one token at the least."""
+    return min(tokens + seconds * per_second, max(per_second, 1.0))

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q
+from django.db import connections
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
@@ -24,6 +27,8 @@ log = logging.getLogger(__name__)
 
 APPLY_SECONDS = 30.0
 UNANSWERED_RINGS = 20
+POLLED_TOGETHER = 32
+"""How many accounts one task polls side by side."""
 _beaten_at = float("-inf")
 
 
@@ -56,6 +61,8 @@ def apply_deliveries() -> int:
 
 def tick_unless_just_done() -> None:
     """What refunds.ticker puts into the queue."""
+    # Before this tick's beat hides when the last one was.
+    services.take_step(services.watch_clock, last_tick_at=Heartbeat.last_of(Heartbeat.TICKER))
     if ticker.begin_tick():
         tick()
 
@@ -79,23 +86,50 @@ def tick() -> None:
 
 
 def start_polls() -> None:
-    """A task for each account that has something to ask."""
-    for account_id in accounts_due():
-        async_task("refunds.tasks.poll_account", account_id, group="poll")
+    """Have every account polled that has something to ask."""
+    _start_polls(accounts_due())
+
+
+def _start_polls(account_ids: Sequence[int]) -> None:
+    for start in range(0, len(account_ids), POLLED_TOGETHER):
+        together = list(account_ids[start : start + POLLED_TOGETHER])
+        async_task("refunds.tasks.poll_accounts", together, group="poll")
+
+
+def poll_accounts(account_ids: Sequence[int]) -> int:
+    """Poll accounts side by side, each in a thread of its own; returns how many questions were put.
+
+    A processor that hangs holds its thread for one exchange, and not a worker: however many of them hang at once, the
+    others are asked meanwhile, and the other workers are free for deliveries. Where there was too much for one turn,
+    and the processor answers, it goes on at once.
+    """
+    beat()
+    with ThreadPoolExecutor(max_workers=max(len(account_ids), 1), thread_name_prefix="poll") as threads:
+        asked = dict(zip(account_ids, threads.map(_poll_in_thread, account_ids), strict=True))
+    well = set(AccountPolling.objects.filter(failures=0).values_list("account_id", flat=True))
+    _start_polls([account_id for account_id in accounts_due() if asked.get(account_id) and account_id in well])
+    return sum(asked.values())
+
+
+def _poll_in_thread(account_id: int) -> int:
+    try:
+        return poll_account(account_id)
+    except Exception:
+        # A bug that one account brings to light shall not end the turns of the others.
+        log.exception("tasks: account %s could not be polled", account_id)
+        return 0
+    finally:
+        connections.close_all()
 
 
 def poll_account(account_id: int) -> int:
-    """Poll one account, and once more where there was too much for one turn."""
-    beat()
+    """Poll one account for one turn; returns how many questions were put."""
     account = ConnectorAccount.objects.filter(pk=account_id, enabled=True).first()
-    asked = services.poll_account(account) if account else 0
-    if asked and account_id in accounts_due():
-        async_task("refunds.tasks.poll_account", account_id, group="poll")
-    return asked
+    return services.poll_account(account) if account else 0
 
 
 def accounts_due() -> list[int]:
-    """Accounts that are not paused and have something to ask."""
+    """Accounts that are not paused and have something to ask, those whose last questions were answered first."""
     now = timezone.now()
     mine = {"account": OuterRef("pk")}
     paused = AccountPolling.objects.filter(**mine, paused_until__gt=now)
@@ -109,7 +143,7 @@ def accounts_due() -> list[int]:
         | (Q(connector__in=_that_support("list_refunds")) & ~Exists(today_is_listed))
     )
     accounts = ConnectorAccount.objects.filter(~Exists(paused), due, enabled=True)
-    return list(accounts.values_list("pk", flat=True))
+    return list(accounts.order_by(F("polling__failures").asc(nulls_first=True), "pk").values_list("pk", flat=True))
 
 
 def _that_support(operation: str) -> list[str]:

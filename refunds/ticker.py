@@ -23,7 +23,7 @@ def put_tick_when_due() -> bool:
     """
     now = timezone.now()
     Heartbeat.objects.get_or_create(name=Heartbeat.TICKER, defaults={"beat_at": now - EVERY, "started_at": now - EVERY})
-    due = Heartbeat.objects.filter(name=Heartbeat.TICKER).exclude(started_at__gt=now - EVERY)
+    due = Heartbeat.objects.filter(name=Heartbeat.TICKER).exclude(started_at__gt=now - EVERY, started_at__lte=now)
     if not due.update(started_at=now):
         return False
     async_task("refunds.tasks.tick_unless_just_done", group="tick")
@@ -34,4 +34,5 @@ def begin_tick() -> bool:
     """Whether this tick shall run: of several that waited in the queue, because no worker was there, only one does."""
     now = timezone.now()
     Heartbeat.objects.get_or_create(name=Heartbeat.TICKER, defaults={"beat_at": now - EVERY, "started_at": now - EVERY})
-    return bool(Heartbeat.objects.filter(name=Heartbeat.TICKER, beat_at__lte=now - _SOONEST).update(beat_at=now))
+    ticker = Heartbeat.objects.filter(name=Heartbeat.TICKER).exclude(beat_at__gt=now - _SOONEST, beat_at__lte=now)
+    return bool(ticker.update(beat_at=now))

@@ -25,6 +25,9 @@ class AccountPolling(models.Model):
     failures = models.PositiveIntegerField(default=0, help_text="Failed questions in a row.")
     paused_until = models.DateTimeField(null=True, blank=True, help_text="Breaker open, or the processor said wait.")
     pause_reason = models.CharField(max_length=120, blank=True, default="")
+    wait_until = models.DateTimeField(
+        null=True, blank=True, help_text="The processor said wait (Retry-After): until then nobody asks it anything."
+    )
     last_answer_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=300, blank=True, default="")
     last_error_at = models.DateTimeField(null=True, blank=True)
@@ -72,12 +75,16 @@ class AccountPolling(models.Model):
     def paused(self, now: dt.datetime) -> bool:
         return self.paused_until is not None and self.paused_until > now
 
+    def seconds_to_wait(self, now: dt.datetime) -> float:
+        """How much longer the processor wants to be left alone; 0.0 where it does not."""
+        return max((self.wait_until - now).total_seconds(), 0.0) if self.wait_until else 0.0
+
     def note_answer(self) -> None:
-        """The processor answered: close the breaker."""
+        """The processor answered: close the breaker. What it said of waiting stays, whoever was answered since."""
         now = timezone.now()
-        AccountPolling.objects.filter(pk=self.pk).update(
-            failures=0, paused_until=None, pause_reason="", last_answer_at=now
-        )
+        mine = AccountPolling.objects.filter(pk=self.pk)
+        mine.update(failures=0, last_answer_at=now)
+        mine.exclude(wait_until__gt=now).update(paused_until=None, pause_reason="")
 
     def note_failure(self, message: str, *, times: int = 1) -> None:
         """Questions failed: count them, and leave the processor alone as long as the breaker says."""
@@ -89,6 +96,12 @@ class AccountPolling(models.Model):
         pause = polling.breaker_pause(self.failures)
         if pause is not None:
             self.pause(until=now + pause, reason="breaker open after failures")
+
+    def told_to_wait(self, *, until: dt.datetime) -> None:
+        """The processor said when it may be asked again."""
+        longer = Q(wait_until__isnull=True) | Q(wait_until__lt=until)
+        AccountPolling.objects.filter(longer, pk=self.pk).update(wait_until=until)
+        self.pause(until=until, reason="the processor asked us to wait")
 
     def pause(self, *, until: dt.datetime, reason: str) -> None:
         longer = Q(paused_until__isnull=True) | Q(paused_until__lt=until)

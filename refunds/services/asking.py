@@ -93,9 +93,13 @@ def ask(
 ) -> list[Result]:
     """Put questions to an account's processor, so many at once; an Answer or a ConnectorError for each.
 
-    Notes what the answers say of the account: its breaker, its credentials, the distance between our clocks.
+    Notes what the answers say of the account: its breaker, its credentials, the distance between our clocks. While
+    the processor wants to be left alone (Retry-After), nothing is sent, whoever asks.
     """
     refuse_in_transaction()
+    if wait := AccountPolling.of(account).seconds_to_wait(timezone.now()):
+        label = account.connector_class.label
+        return [Unavailable(f"{label} asked us to wait", retry_after_seconds=wait) for _ in questions]
     try:
         connector = account.speaks()
     except (CannotOpen, ValueError) as error:
@@ -143,7 +147,7 @@ def _note(account: ConnectorAccount, results: Sequence[Result], flow: str) -> No
         state.note_failure(str(failures[-1]), times=len(failures))
     waits = [r.retry_after_seconds for r in failures if isinstance(r, Unavailable) and r.retry_after_seconds]
     if waits:
-        state.pause(until=timezone.now() + dt.timedelta(seconds=max(waits)), reason="the processor asked us to wait")
+        state.told_to_wait(until=timezone.now() + dt.timedelta(seconds=max(waits)))
     if answers:
         _note_clock(account, answers[-1])
 

@@ -6,8 +6,10 @@ import datetime as dt
 import logging
 from collections import defaultdict
 from collections.abc import Callable
+from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from connectors import registry
@@ -15,19 +17,22 @@ from connectors.contract import Stage
 from connectors.models import WebhookEndpoint
 from refunds import facts
 from refunds.facts import FUTURE_TOLERANCE, Source, Standing
-from refunds.models import Alert, AlertKind, Observation
+from refunds.models import AccountPolling, Alert, AlertKind, CreationWindow, Observation
 from refunds.services.recording import count_anew
 
 log = logging.getLogger(__name__)
 
+SET_BACK_BY = dt.timedelta(seconds=60)
+"""A clock that was set back by less needs no mending."""
+THIS_CLOCK = "this machine's clock"
 _MOST_AT_ONCE = 500
 
 
-def take_step(step: Callable[[], object]) -> None:
+def take_step(step: Callable[..., object], **arguments: Any) -> None:
     """Take one step of the tick. Where it fails somebody is told, until it works again; the other steps go on."""
     name = step.__name__
     try:
-        step()
+        step(**arguments)
     except Exception as error:
         log.exception("tick: %s failed", name)
         Alert.open_once(
@@ -90,6 +95,41 @@ def watch_endpoints() -> None:
             )
         else:
             Alert.close(AlertKind.SIGNATURES_FAIL, subject=subject)
+
+
+def watch_clock(*, last_tick_at: dt.datetime | None) -> bool:
+    """Notice that our clock was set back: the last tick lies in our future. True where it was.
+
+    What was planned by the clock as it was would wait that much longer, so every account's feed and listings are
+    brought forward by as much. Their answers' Date headers then show whether the clock is right by now.
+    """
+    back_by = (last_tick_at - timezone.now()) if last_tick_at else dt.timedelta(0)
+    if back_by < SET_BACK_BY:
+        _close_where_a_processor_agrees()
+        return False
+    log.error("clock: set back by %d s since the last tick", back_by.total_seconds())
+    AccountPolling.objects.update(
+        next_changes_at=F("next_changes_at") - back_by,
+        paused_until=F("paused_until") - back_by,
+        wait_until=F("wait_until") - back_by,
+        lease_until=F("lease_until") - back_by,
+    )
+    CreationWindow.objects.filter(next_list_at__gt=timezone.now()).update(next_list_at=F("next_list_at") - back_by)
+    Alert.open(
+        AlertKind.CLOCK_SKEW,
+        subject=THIS_CLOCK,
+        message=f"The clock of the machine that ticks was set back by {back_by.total_seconds():.0f} seconds. Check "
+        "its time service. Refunds that are asked for one by one may be asked about that much later.",
+    )
+    return True
+
+
+def _close_where_a_processor_agrees() -> None:
+    """A processor that answered since, and whose Date header is ours, shows that the clock is right now."""
+    opened = Alert.objects.filter(kind=AlertKind.CLOCK_SKEW, subject=THIS_CLOCK, closed_at__isnull=True)
+    last_at = opened.values_list("last_at", flat=True).first()
+    if last_at and AccountPolling.objects.filter(last_answer_at__gt=last_at, account__clock_skew_seconds=0).exists():
+        Alert.close(AlertKind.CLOCK_SKEW, subject=THIS_CLOCK)
 
 
 def _stage(connector: str, word: str) -> Stage | None:

@@ -77,6 +77,6 @@ def test_the_breaker_opens_after_five_failures_and_doubles_up_to_an_hour():
     assert pauses[-1] == dt.timedelta(hours=1)
 
 
-def test_the_bucket_fills_with_time_and_holds_two_seconds():
+def test_the_bucket_fills_with_time_and_holds_one_second():
     assert polling.permits(tokens=0, seconds=0.5, per_second=5) == 2.5
-    assert polling.permits(tokens=0, seconds=100, per_second=5) == 10
+    assert polling.permits(tokens=0, seconds=100, per_second=5) == 5

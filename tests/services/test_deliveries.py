@@ -141,6 +141,13 @@ def test_a_timestamp_outside_the_tolerance_is_400(door):
     assert not WebhookDelivery.objects.exists()
 
 
+def test_a_timestamp_ahead_of_our_clock_is_no_replay_and_makes_us_ask(door):
+    assert door.post(event(), at=timezone.now() + dt.timedelta(hours=1)).status_code == 200
+    services.apply_deliveries()
+    assert Sighting.objects.get().connector_refund_id == "re_1"
+    assert not Refund.objects.exists()
+
+
 def test_while_our_clock_is_off_a_late_timestamp_is_kept_as_a_hint(door):
     ConnectorAccount.objects.update(clock_skew_seconds=400)
     RefundFactory.create(account=door.account, connector_refund_id="re_1")

@@ -315,6 +315,31 @@ def test_a_disabled_account_is_not_polled(account, processor):
     assert tasks.accounts_due() == []
 
 
+# Retry-After.
+
+
+def test_while_the_processor_wants_to_be_left_alone_nobody_asks_it_not_even_a_person(account, processor):
+    refund = due(account)
+    processor.instead = lambda _: httpx.Response(429, headers={"Retry-After": "20"})
+    services.poll_account(account)
+    assert len(processor.asked) == 1
+    processor.instead = None
+    result = services.sync_refund(refund)
+    assert (result.live, result.answer) == (False, "unavailable")
+    assert 15 < result.retry_after_seconds <= 20
+    assert not services.check_account(account).ok
+    assert len(processor.asked) == 1
+
+
+def test_an_answer_to_an_earlier_question_does_not_end_the_wait(account, processor):
+    state = AccountPolling.of(account)
+    state.told_to_wait(until=timezone.now() + dt.timedelta(seconds=20))
+    state.note_answer()
+    state.refresh_from_db()
+    assert state.paused(timezone.now())
+    assert state.seconds_to_wait(timezone.now()) > 15
+
+
 # Get.
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from typing import Any
 from unittest.mock import Mock
 
@@ -12,7 +13,7 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
 
-from connectors.models import DeliveryState, WebhookDelivery
+from connectors.models import ConnectorAccount, DeliveryState, WebhookDelivery
 from refunds import services, tasks, ticker
 from refunds.models import AccountPolling, Alert, AlertKind, CreationWindow, Heartbeat, Refund, Sighting
 from tests.factories import AccountFactory, RefundFactory
@@ -90,7 +91,7 @@ def test_the_ticker_polls_only_accounts_with_something_due(quiet_account):
     assert tasks.accounts_due() == []
     RefundFactory.create(account=quiet_account, next_poll_at=timezone.now())
     tasks.tick()
-    assert ("refunds.tasks.poll_account", (quiet_account.pk,)) in queued()
+    assert ("refunds.tasks.poll_accounts", ([quiet_account.pk],)) in queued()
 
 
 def test_a_sighting_or_a_change_feed_that_is_due_makes_an_account_due(quiet_account):
@@ -120,3 +121,49 @@ def test_a_paused_account_is_left_alone(quiet_account):
 
 def test_polling_an_account_that_is_gone_does_nothing():
     assert tasks.poll_account(4711) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_accounts_are_polled_side_by_side_and_a_bug_at_one_ends_no_other_turn(monkeypatch):
+    accounts = [AccountFactory.create(connector="adyen") for _ in range(3)]
+    meeting = threading.Barrier(2, timeout=10)
+
+    def poll(account: ConnectorAccount) -> int:
+        if account == accounts[0]:
+            raise RuntimeError("a bug")
+        # Nobody gets past this unless both are being polled at this moment.
+        meeting.wait()
+        return 1
+
+    monkeypatch.setattr(services, "poll_account", poll)
+    assert tasks.poll_accounts([account.pk for account in accounts]) == 2
+
+
+def test_accounts_that_answer_come_before_those_in_trouble(quiet_account):
+    troubled = AccountFactory.create()
+    AccountPolling.objects.create(account=troubled, failures=3)
+    AccountPolling.objects.filter(account=quiet_account).update(next_changes_at=timezone.now())
+    fresh = AccountFactory.create()
+    assert tasks.accounts_due() == [fresh.pk, quiet_account.pk, troubled.pk]
+
+
+def test_a_clock_that_was_set_back_delays_no_feed_and_is_told_until_a_processor_agrees(quiet_account):
+    now = timezone.now()
+    Heartbeat.objects.create(name=Heartbeat.TICKER, beat_at=now + dt.timedelta(hours=1))
+    AccountPolling.objects.update(next_changes_at=now + dt.timedelta(minutes=65))
+    tasks.tick_unless_just_done()
+    assert AccountPolling.objects.get().next_changes_at < now + dt.timedelta(minutes=6)
+    assert CreationWindow.objects.get().next_list_at < now + dt.timedelta(minutes=1)
+    alerts = Alert.objects.filter(kind=AlertKind.CLOCK_SKEW, closed_at__isnull=True)
+    assert alerts.count() == 1
+    tasks.tick_unless_just_done()
+    assert alerts.count() == 1
+    AccountPolling.objects.update(last_answer_at=timezone.now() + dt.timedelta(seconds=1))
+    tasks.tick_unless_just_done()
+    assert not alerts.exists()
+
+
+def test_a_delivery_kept_before_our_clock_was_set_back_is_applied_at_once(quiet_account):
+    Door(quiet_account).post(event())
+    WebhookDelivery.objects.update(next_attempt_at=timezone.now() + dt.timedelta(hours=1))
+    assert tasks.apply_deliveries() == 1

@@ -140,8 +140,9 @@ class Stripe(Connector):
         expected = [hmac_sha256(secrets.signing_secret.reveal().encode(), signed) for secrets in endpoint.secrets]
         if not any(equal_hex(digest, given) for digest in expected for given in signatures):
             raise SignatureInvalid("no signature of the delivery matches a live secret")
-        if abs(delivery.received_at.timestamp() - int(timestamp)) > endpoint.tolerance_seconds:
-            raise SignatureExpired("the signature's time is outside the tolerance")
+        age = delivery.received_at.timestamp() - int(timestamp)
+        if abs(age) > endpoint.tolerance_seconds:
+            raise SignatureExpired("the signature's time is outside the tolerance", ahead=age < 0)
 
     def parse_webhook(self, delivery: Delivery) -> list[Item]:
         return event_items(read_json(delivery.body))
