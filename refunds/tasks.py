@@ -5,7 +5,6 @@ The doorbell rings when a delivery was kept; the one ticker finds again everythi
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Any
 
@@ -19,8 +18,6 @@ from connectors.models import ConnectorAccount
 from refunds import services
 from refunds.models import AccountPolling, CreationWindow, Heartbeat, Refund, Sighting
 from refunds.supervisor import worker_name
-
-log = logging.getLogger(__name__)
 
 APPLY_SECONDS = 30.0
 UNANSWERED_RINGS = 20
@@ -61,6 +58,7 @@ def tick() -> None:
     services.release_held()
     services.recognize_words()
     services.watch_endpoints()
+    services.forget_tallies()
     on_deliveries_waiting()
     for account_id in accounts_due():
         async_task("refunds.tasks.poll_account", account_id, group="poll")

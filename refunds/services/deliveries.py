@@ -7,10 +7,10 @@ batch that fails is taken apart and applied one by one, so that one poisoned del
 from __future__ import annotations
 
 import datetime as dt
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import structlog
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -23,7 +23,7 @@ from refunds.models import AccountPolling, Alert, AlertKind, Refund, RefundQuery
 from refunds.models import Mark as MarkRow
 from refunds.services import items, recording
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 BATCH = 500
 
@@ -70,9 +70,9 @@ def _apply(lease: str, claimed: Sequence[WebhookDelivery]) -> None:
     try:
         _record(lease, readable)
     except inbox.LeaseLost:
-        log.warning("deliveries: lost the lease of a batch of %d, another worker has it", len(readable))
+        log.warning("lease_lost", deliveries=len(readable))
     except Exception:
-        log.exception("deliveries: a batch of %d failed, applying one by one", len(readable))
+        log.exception("batch_failed", deliveries=len(readable))
         _apply_singly(lease, readable)
 
 
@@ -81,9 +81,9 @@ def _apply_singly(lease: str, readable: Sequence[Read]) -> None:
         try:
             _record(lease, [found])
         except inbox.LeaseLost:
-            log.warning("deliveries: lost the lease of delivery %s", found.delivery.pk)
+            log.warning("lease_lost", delivery=found.delivery.pk)
         except Exception as error:
-            log.exception("deliveries: delivery %s failed", found.delivery.pk)
+            log.exception("delivery_failed", delivery=found.delivery.pk)
             _put_off(lease, found.delivery, f"{type(error).__name__}: {error}")
 
 
@@ -98,7 +98,7 @@ def _read_or_put_off(lease: str, delivery: WebhookDelivery, accounts: dict[int, 
         inbox.park(lease, delivery.pk, reason=f"cannot be read: {error}")
         _alert_parked(delivery, f"cannot be read: {error}")
     except Exception as error:
-        log.exception("deliveries: delivery %s could not be read", delivery.pk)
+        log.exception("delivery_not_read", delivery=delivery.pk)
         _put_off(lease, delivery, f"{type(error).__name__}: {error}")
     return None
 
@@ -257,7 +257,7 @@ def follow_hints(hints: Iterable[tuple[ConnectorAccount, Hint]]) -> None:
     now = timezone.now()
     for account, hint in hints:
         if hint.report is not None:
-            log.info("report announced account=%s name=%s", account.name, hint.report.name[:120])
+            log.info("report_announced", account=account.name, report=hint.report.name[:120])
             continue
         reference = hint.reference
         known = _referred_to(account, reference)

@@ -13,7 +13,7 @@ from connectors.contract import Stage
 from connectors.models import WebhookEndpoint
 from refunds import facts
 from refunds.facts import FUTURE_TOLERANCE, Source, Standing
-from refunds.models import Alert, AlertKind, Observation
+from refunds.models import Alert, AlertKind, Observation, TransitionTally
 from refunds.services.recording import count_anew
 
 _MOST_AT_ONCE = 500
@@ -69,6 +69,11 @@ def watch_endpoints() -> None:
             )
         else:
             Alert.close(AlertKind.SIGNATURES_FAIL, subject=subject)
+
+
+def forget_tallies() -> None:
+    """Tallies that no page or metric looks at any more go."""
+    TransitionTally.forget_before((timezone.now() - TransitionTally.KEPT).date())
 
 
 def _stage(connector: str, word: str) -> Stage | None:
