@@ -10,13 +10,13 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import logging
 import random
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db import connections, transaction
 from django.db.models import F, OuterRef, QuerySet, Subquery
@@ -29,7 +29,7 @@ from connectors.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 deliveries_waiting = Signal()
 """Sent after a delivery was kept; whoever applies deliveries listens. Losing one is harmless, the ticker sweeps."""
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 LEASE = dt.timedelta(seconds=120)
 BACKOFF = tuple(dt.timedelta(seconds=s) for s in (10, 60, 3600, 21_600))
@@ -67,7 +67,7 @@ def row_of(endpoint_id: int, delivery: Delivery, connector: Connector, *, hint_o
         key = connector.dedupe_key(delivery)
     except Exception:
         # Authentic, though odd, or our own bug: kept all the same, and parked with the reason when it is read.
-        log.exception("inbox: no dedupe key endpoint=%s", endpoint_id)
+        log.exception("no_dedupe_key", endpoint=endpoint_id)
         key = ""
     if not key or len(key) > 70 or not key.isprintable():
         key = hashlib.sha256(key.encode("utf-8", "replace") or delivery.body).hexdigest()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import logging
 import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -19,12 +18,13 @@ from typing import Self, TypeVar
 
 import aiohttp
 import httpx
+import structlog
 from httpx_aiohttp import AiohttpTransport
 
 from connectors.contract import Answer, Connector, ConnectorError, MalformedAnswer, Operation, Refused, Unavailable
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS, READ_SECONDS, EXCHANGE_SECONDS = 5.0, 20.0, 30.0
 MAXIMUM_BODY_BYTES = 2 * 1024 * 1024
@@ -135,9 +135,9 @@ class Transport:
             raise Unavailable(f"{connector.label} could not be reached ({outcome})") from error
         finally:
             log.info(
-                "request connector=%s account=%s flow=%s method=%s path=%s status=%s ms=%d request_id=%s",
-                type(connector).__name__, account.name, flow, request.method,
-                request.url.path, outcome, (time.monotonic() - started) * 1000, request_id,
+                "processor_asked", connector=type(connector).__name__, account=account.name, flow=flow,
+                method=request.method, path=request.url.path, status=outcome,
+                ms=round((time.monotonic() - started) * 1000), processor_request_id=request_id,
             )  # fmt: skip
 
 

@@ -5,11 +5,11 @@ Never 2xx before the delivery is committed. The answers, and why each is what it
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from dataclasses import dataclass
 
+import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db.models import F
@@ -22,7 +22,7 @@ from connectors.committer import NotKept, committer
 from connectors.contract import Connector, Delivery, Endpoint, SignatureExpired, SignatureInvalid
 from connectors.models import WebhookEndpoint, hash_token
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 MAXIMUM_BODY_BYTES = 1024 * 1024
 MAXIMUM_BACKLOG = 5_000_000
@@ -55,7 +55,7 @@ def receive(request: HttpRequest, connector: str, token: str) -> HttpResponse:
     try:
         door = _door(connector, hash_token(token))
     except DatabaseError:
-        log.exception("inbox: an endpoint could not be looked up, answering 503")
+        log.exception("endpoint_not_looked_up", status=503)
         return _try_again()
     if door is None:
         return HttpResponse(status=404)
@@ -82,7 +82,7 @@ def _answer(door: _Door, delivery: Delivery) -> HttpResponse:
     try:
         _keep(inbox.row_of(door.endpoint_id, delivery, door.connector, hint_only=hint_only))
     except (DatabaseError, NotKept):
-        log.exception("inbox: a delivery could not be kept, answering 503 endpoint=%s", door.endpoint_id)
+        log.exception("delivery_not_kept", endpoint=door.endpoint_id, status=503)
         return _try_again()
     _ring_doorbell()
     acknowledgement = door.connector.acknowledgement
@@ -177,12 +177,12 @@ def _ring_doorbell() -> None:
     # The delivery is safe; a doorbell out of order must not turn its acknowledgement into an error.
     for receiver, result in inbox.deliveries_waiting.send_robust(sender=None):
         if isinstance(result, Exception):
-            log.warning("inbox: the doorbell failed receiver=%s error=%s", receiver, type(result).__name__)
+            log.warning("doorbell_failed", receiver=str(receiver), error=type(result).__name__)
 
 
 def _count_rejection(endpoint_id: int, reason: str) -> None:
     """Count signature failures; a flood of them costs one write a second, so the count is a lower bound."""
-    log.warning("inbox: signature rejected endpoint=%s reason=%s", endpoint_id, reason)
+    log.warning("signature_rejected", endpoint=endpoint_id, reason=reason)
     if not _rejections.permits(endpoint_id):
         return
     try:
@@ -190,4 +190,4 @@ def _count_rejection(endpoint_id: int, reason: str) -> None:
             rejected_count=F("rejected_count") + 1, last_rejected_at=timezone.now()
         )
     except DatabaseError:
-        log.exception("inbox: could not count a rejected signature endpoint=%s", endpoint_id)
+        log.exception("rejection_not_counted", endpoint=endpoint_id)

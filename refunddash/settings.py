@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import logging
 import secrets
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+from refunddash import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
@@ -74,11 +77,13 @@ INSTALLED_APPS = [
     "django_filters",
     "django_htmx",
     "django_q",
+    "django_structlog",
     "connectors",
     "refunds",
 ]
 
 MIDDLEWARE = [
+    "refunddash.middleware.RequestLog",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -241,6 +246,12 @@ else:
 KEEP_DELIVERIES_DAYS: int = env.int("KEEP_DELIVERIES_DAYS", default=90)
 """How long applied deliveries stay in the inbox; 0 keeps them for ever."""
 
+STANDSTILL_SECONDS: float = env.float("STANDSTILL_SECONDS", default=300)
+"""How long neither the ticker nor any worker may have done anything before every page and /readyz say so."""
+
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
+"""What Prometheus must send as `Authorization: Bearer ...` to read /metrics; without it there is no such page."""
+
 WATCHDOG_SECONDS: float = env.float("WATCHDOG_SECONDS", default=150)
 """How long a worker may do nothing at all before its supervisor starts it anew. A task takes at most 60 s."""
 
@@ -266,11 +277,9 @@ SANDBOX_URL = _sandbox_url()
 WEBHOOK_GROUP_COMMIT: bool = env.bool("WEBHOOK_GROUP_COMMIT", default=True)
 """Commit several waiting deliveries' rows together (each is answered only after its commit)."""
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {"httpx": {"level": "WARNING"}, "aiohttp": {"level": "WARNING"}},
-}
+LOGGING = logs.configure(level=env.str("LOG_LEVEL", default="INFO"), readable=DEBUG)
+# The lines that django-structlog writes about requests; see refunddash.middleware.
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
+DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = logging.INFO
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True

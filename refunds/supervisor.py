@@ -8,7 +8,6 @@ a task beats for its worker, and a worker that has been silent for too long is e
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+import structlog
 from django.db import DatabaseError, close_old_connections
 from django.db.models import F
 from django.utils import timezone
@@ -26,7 +26,7 @@ from django_q.tasks import async_task
 from refunds.models import Heartbeat
 from refunds.ticker import put_tick_when_due
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 WORKER_NAME = "REFUNDDASH_WORKER_NAME"
 """Set by the supervisor for its processes: under which name they beat."""
@@ -66,7 +66,7 @@ class Supervisor:
             self._end_group()
             if self._stopping:
                 break
-            log.error("supervisor: worker=%s is started again reason=%s", self._name, reason)
+            log.error("worker_restarted", worker=self._name, reason=reason)
             self._note_restart(reason)
             # One that cannot even start shall not spin.
             pause = min(max(pause * 2, 0.5), 30.0) if time.monotonic() - started < 10 else 0.5
@@ -81,7 +81,7 @@ class Supervisor:
             with suppress(DatabaseError):
                 now = timezone.now()
                 Heartbeat.objects.update_or_create(name=self._name, defaults={"started_at": now, "beat_at": now})
-        log.info("supervisor: worker=%s started pid=%d", self._name, self._process.pid)
+        log.info("worker_started", worker=self._name, pid=self._process.pid)
 
     def _watch(self) -> str:
         """Returns why the worker must be started again, or when told to stop."""
@@ -108,7 +108,7 @@ class Supervisor:
                 self._asked_at = now
                 self._ask_for_beats()
         except Exception as error:
-            log.warning("supervisor: worker=%s cannot listen error=%s", self._name, type(error).__name__)
+            log.warning("supervisor_cannot_listen", worker=self._name, error=type(error).__name__)
             self._heard_at = max(self._heard_at, now - self._silence_seconds / 2)
 
     def _ask_for_beats(self) -> None:

@@ -5,12 +5,12 @@ The doorbell rings when a delivery was kept; the one ticker finds again everythi
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import structlog
 from django.db import connections
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
@@ -23,7 +23,7 @@ from refunds import services, ticker
 from refunds.models import AccountPolling, CreationWindow, Heartbeat, Refund, Sighting
 from refunds.supervisor import worker_name
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 APPLY_SECONDS = 30.0
 UNANSWERED_RINGS = 20
@@ -80,6 +80,7 @@ def tick() -> None:
         services.release_held,
         services.recognize_words,
         services.watch_endpoints,
+        services.forget_tallies,
         services.purge_deliveries,
     ):
         services.take_step(step)
@@ -116,7 +117,7 @@ def _poll_in_thread(account_id: int) -> int:
         return poll_account(account_id)
     except Exception:
         # A bug that one account brings to light shall not end the turns of the others.
-        log.exception("tasks: account %s could not be polled", account_id)
+        log.exception("account_not_polled", account=account_id)
         return 0
     finally:
         connections.close_all()

@@ -14,11 +14,11 @@ ApiError
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, InternalError, OperationalError
@@ -28,7 +28,7 @@ from rest_framework.response import Response
 
 from connectors.contract import ConnectorError
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 NO_SUCH_REFUND = "There is no such refund, or this token may not see it."
 TRY_AGAIN_SECONDS = 30
@@ -118,13 +118,13 @@ _STATUS_OF_ANSWER = {"not_found": 404, "not_supported": 404, "refused": 400, "un
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response:
     """Every error of an API view as JSON of our shape; what nobody expected is logged, and told nothing of."""
     if isinstance(error, _UNAVAILABLE):
-        log.error("api: the database cannot do this now error=%s", type(error).__name__)
+        log.error("database_unavailable", error=type(error).__name__)
         message = "The database cannot do this now. Try again soon: repeating a request is safe."
         return _answer(503, "database_unavailable", message, headers={"Retry-After": str(TRY_AGAIN_SECONDS)})
     known = _as_api_exception(error)
     if known is None:
-        log.exception("api: an unexpected error", exc_info=error)
-        # Error trackers and the test client listen to this signal; Django sends it only for what escapes the view.
+        # The request log, error trackers and the test client listen to this signal; Django sends it only for what
+        # escapes the view.
         got_request_exception.send(sender=None, request=getattr(context.get("request"), "_request", None))
         return _answer(500, "internal_error", "Something went wrong on our side. It has been logged; try again later.")
     if isinstance(known, exceptions.ValidationError):

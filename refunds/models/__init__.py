@@ -7,6 +7,7 @@ from refunds.models.observation import Mark, Observation
 from refunds.models.outbox import OutboxEvent
 from refunds.models.polling import AccountPolling, CreationWindow, Sighting
 from refunds.models.refund import Refund, RefundQuerySet
+from refunds.models.tally import TransitionTally
 
 __all__ = [
     "AccountPolling",
@@ -22,4 +23,5 @@ __all__ = [
     "RefundQuerySet",
     "Scope",
     "Sighting",
+    "TransitionTally",
 ]

@@ -5,7 +5,14 @@ from refunds.services.backfill import BackfillProgress, backfill
 from refunds.services.checking import AccountCheck, check_account
 from refunds.services.deliveries import apply_deliveries
 from refunds.services.events import HandledEvent, UnifiedEvent, UnverifiedEvent, handle_event
-from refunds.services.housekeeping import recognize_words, release_held, take_step, watch_clock, watch_endpoints
+from refunds.services.housekeeping import (
+    forget_tallies,
+    recognize_words,
+    release_held,
+    take_step,
+    watch_clock,
+    watch_endpoints,
+)
 from refunds.services.items import item_of_answer, item_of_event
 from refunds.services.polling import poll_account
 from refunds.services.projection import show_anew
@@ -32,6 +39,7 @@ __all__ = [
     "backfill",
     "check_account",
     "dry_run",
+    "forget_tallies",
     "get_refund",
     "handle_event",
     "item_of_answer",

@@ -8,10 +8,10 @@ blame: a poisoned delivery stops nobody else and costs nobody else an attempt.
 from __future__ import annotations
 
 import datetime as dt
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import structlog
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -35,7 +35,7 @@ from refunds.models import AccountPolling, Alert, AlertKind, Refund, RefundQuery
 from refunds.models import Mark as MarkRow
 from refunds.services import items, recording
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 BATCH = 500
 TRIED_BATCH = 20
@@ -128,13 +128,13 @@ def _record_or_halve(lease: str, readable: Sequence[Read]) -> None:
     try:
         _record(lease, readable)
     except inbox.LeaseLost:
-        log.warning("deliveries: lost the lease of a batch of %d, another worker has it", len(readable))
+        log.warning("lease_lost", deliveries=len(readable))
     except Exception as error:
         if len(readable) == 1:
-            log.exception("deliveries: delivery %s failed", readable[0].delivery.pk)
+            log.exception("delivery_failed", delivery=readable[0].delivery.pk)
             _put_off(lease, readable[0].delivery, f"{type(error).__name__}: {error}")
             return
-        log.warning("deliveries: a batch of %d failed, halving it error=%s", len(readable), type(error).__name__)
+        log.warning("batch_halved", deliveries=len(readable), error=type(error).__name__)
         middle = len(readable) // 2
         _record_or_halve(lease, readable[:middle])
         _record_or_halve(lease, readable[middle:])
@@ -175,7 +175,7 @@ def _said_by_each(
                 yield delivery, _said(delivery)
                 done += 1
         except Died as death:
-            log.error("deliveries: delivery %s ended its reader: %s", rest[done].pk, death)
+            log.error("reader_died", delivery=rest[done].pk, cause=str(death))
             yield rest[done], Failed(f"it ended its reader: {death}")
             done += 1
             deaths += 1
@@ -195,7 +195,7 @@ def _said(delivery: WebhookDelivery) -> Said:
     except MalformedAnswer as error:
         return Nonsense(str(error))
     except Exception as error:
-        log.exception("deliveries: delivery %s could not be read", delivery.pk)
+        log.exception("delivery_not_read", delivery=delivery.pk)
         return Failed(f"{type(error).__name__}: {error}")
 
 
@@ -335,7 +335,7 @@ def follow_hints(hints: Iterable[tuple[ConnectorAccount, Hint]]) -> None:
     now = timezone.now()
     for account, hint in hints:
         if hint.report is not None:
-            log.info("report announced account=%s name=%s", account.name, hint.report.name[:120])
+            log.info("report_announced", account=account.name, report=hint.report.name[:120])
             continue
         reference = hint.reference
         known = _referred_to(account, reference)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -17,10 +17,10 @@ from connectors.contract import Stage
 from connectors.models import WebhookEndpoint
 from refunds import facts
 from refunds.facts import FUTURE_TOLERANCE, Source, Standing
-from refunds.models import AccountPolling, Alert, AlertKind, CreationWindow, Observation
+from refunds.models import AccountPolling, Alert, AlertKind, CreationWindow, Observation, TransitionTally
 from refunds.services.recording import count_anew
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 SET_BACK_BY = dt.timedelta(seconds=60)
 """A clock that was set back by less needs no mending."""
@@ -34,7 +34,7 @@ def take_step(step: Callable[..., object], **arguments: Any) -> None:
     try:
         step(**arguments)
     except Exception as error:
-        log.exception("tick: %s failed", name)
+        log.exception("step_failed", step=name)
         Alert.open_once(
             AlertKind.TICK_FAILED,
             subject=name,
@@ -107,7 +107,7 @@ def watch_clock(*, last_tick_at: dt.datetime | None) -> bool:
     if back_by < SET_BACK_BY:
         _close_where_a_processor_agrees()
         return False
-    log.error("clock: set back by %d s since the last tick", back_by.total_seconds())
+    log.error("clock_set_back", seconds=back_by.total_seconds())
     AccountPolling.objects.update(
         next_changes_at=F("next_changes_at") - back_by,
         paused_until=F("paused_until") - back_by,
@@ -130,6 +130,11 @@ def _close_where_a_processor_agrees() -> None:
     last_at = opened.values_list("last_at", flat=True).first()
     if last_at and AccountPolling.objects.filter(last_answer_at__gt=last_at, account__clock_skew_seconds=0).exists():
         Alert.close(AlertKind.CLOCK_SKEW, subject=THIS_CLOCK)
+
+
+def forget_tallies() -> None:
+    """Tallies that no page or metric looks at any more go."""
+    TransitionTally.forget_before((timezone.now() - TransitionTally.KEPT).date())
 
 
 def _stage(connector: str, word: str) -> Stage | None:

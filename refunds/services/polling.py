@@ -7,10 +7,10 @@ so a poll that is killed goes on where it was.
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import time
 from collections.abc import Callable, Sequence
 
+import structlog
 from django.db import transaction
 from django.utils import timezone
 
@@ -37,7 +37,7 @@ from refunds.services.deliveries import follow_hints, keep_marks
 from refunds.services.items import item_of_answer, item_of_event
 from refunds.services.recording import Recorded, record
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 BUDGET_SECONDS = 25.0
 """When no more questions are begun; the last one may take the transport's 30 s, and the queue ends a task after 60."""
@@ -104,7 +104,7 @@ class _Poll:
             return None
         [result] = ask(self.account, [question], flow=flow)
         if isinstance(result, ConnectorError):
-            log.warning("poll account=%s flow=%s error=%s", self.account.name, flow, result)
+            log.warning("poll_cut_short", account=self.account.name, flow=flow, error=str(result))
             self.may_not = self.may_not or isinstance(result, CredentialsRejected)
             return None
         self.probing = False
@@ -214,7 +214,7 @@ class _Poll:
         try:
             self._keep(asked)
         except Exception as error:
-            log.warning("poll account=%s: keeping answers one by one error=%s", self.account.name, type(error).__name__)
+            log.warning("answers_kept_one_by_one", account=self.account.name, error=type(error).__name__)
             for pair in asked:
                 self._keep_or_put_off(*pair)
 

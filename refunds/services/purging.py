@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import time
 
+import structlog
 from django.conf import settings
 from django.utils import timezone
 
 from connectors import inbox
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 PURGE_SECONDS = 5.0
 PURGE_BATCH = 1000
@@ -32,5 +32,5 @@ def purge_deliveries(*, seconds: float = PURGE_SECONDS) -> int:
         if count < PURGE_BATCH:
             break
     if purged:
-        log.info("inbox: purged %d deliveries received before %s", purged, before.isoformat())
+        log.info("deliveries_purged", deliveries=purged, received_before=before.isoformat())
     return purged

@@ -21,7 +21,7 @@ from connectors.contract import Stage, Status
 from connectors.models import ConnectorAccount
 from refunds import facts, polling, sql
 from refunds.facts import Observed, Source, Standing, State
-from refunds.models import Observation, Refund, Sighting
+from refunds.models import Observation, Refund, Sighting, TransitionTally
 from refunds.services import alerts, rows
 from refunds.services.items import Item
 from refunds.services.rows import Kept
@@ -112,6 +112,7 @@ class _Batch:
         self.before: dict[int, State] = {}
         self.fresh: dict[_REFUND_KEY, list[Observed]] = defaultdict(list)
         self.newly_returned: set[int] = set()
+        self.transitions: list[tuple[int, Source]] = []
         self.result = Recorded()
         account_ids = {item.account_id for item in items}
         self.accounts = {account.pk: account for account in ConnectorAccount.objects.filter(pk__in=account_ids)}
@@ -280,10 +281,18 @@ class _Batch:
                 kept.values["updated_at"] = self.now
                 self.result.changed.add(kept.id)
                 announcements.append(_outbox_row(kept, before, is_new=kept.id in self.result.created))
+                self._tally(kept, refund_key[0])
             changed.append(rows.write(kept.values))
         sql.update_by_id("refunds_refund", rows.COLUMNS, changed, only_where="t.winning_key <= v.winning_key ")
         sql.insert_new("refunds_outboxevent", _OUTBOX_COLUMNS, announcements, unique="refund_id, winning_key")
+        TransitionTally.count_in(self.transitions, day=self.now.date())
         self._alert()
+
+    def _tally(self, kept: Kept, account_id: int) -> None:
+        """Who told us first. Of a refund made before its account was added here no webhook could have told."""
+        old_news = kept.id in self.result.created and kept.values["created_at"] < self.accounts[account_id].created_at
+        if not old_news:
+            self.transitions.append((account_id, kept.state.source))
 
     @staticmethod
     def _shown(kept: Kept) -> tuple[Any, ...]:

@@ -18,8 +18,8 @@ from connectors.models import ConnectorAccount
 from connectors.money import MoneyError, exponent, to_major
 from refunds.facts import STATUS_OF, Source
 from refunds.models import Refund
+from refunds.operations.health import Health
 from refunds.pages import words
-from refunds.pages.health import Health
 from refunds.pages.queues import Queue
 from refunds.permissions import Action, may
 from refunds.templatetags.icons import icon

@@ -242,9 +242,11 @@ def test_the_log_line_tells_who_and_what_and_no_secret(caplog):
     caplog.set_level("INFO", logger="connectors.transport")
     run(answers(json={}, headers={"request-id": "req_1"}))
     [record] = caplog.records
-    line = record.getMessage()
-    assert "connector=Example account=example flow=test method=GET path=/refunds/1 status=200" in line
-    assert "request_id=req_1" in line
+    assert record.msg | {"ms": 0, "timestamp": ""} == {
+        "event": "processor_asked", "connector": "Example", "account": "example", "flow": "test", "method": "GET",
+        "path": "/refunds/1", "status": 200, "ms": 0, "processor_request_id": "req_1", "level": "info",
+        "logger": "connectors.transport", "timestamp": "",
+    }  # fmt: skip
 
 
 def test_many_are_asked_at_once_and_each_gets_its_own_answer_or_error():

@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from refunds.pages import health
+from refunds.operations import health
 from refunds.pages.access import SignedInRequest, allowed
 from refunds.permissions import Action, accounts_of
 

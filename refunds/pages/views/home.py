@@ -7,7 +7,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from refunds.models import OutboxEvent, Refund, RefundQuerySet
-from refunds.pages import health, queues
+from refunds.operations import health
+from refunds.pages import queues
 from refunds.pages.access import SignedInRequest, allowed
 from refunds.permissions import Action, accounts_of, refunds_of
 

@@ -1,0 +1,123 @@
+"""Figures of the house, each an index look-up or a count that stops early, so that they cost the same at any size."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.models import Min, QuerySet, Sum
+from django.utils import timezone
+
+from connectors.models import ConnectorAccount, DeliveryState, WebhookDelivery
+from refunds.facts import Source, Standing
+from refunds.models import Observation, OutboxEvent, Refund, TransitionTally
+
+COUNTED_TO = 10_000
+POLL_OVERDUE_AFTER = dt.timedelta(minutes=15)
+"""A question that should have been asked so long ago is overdue; the ticker starts polls every minute."""
+TRANSITIONS_OF_DAYS = 7
+
+_LATE = frozenset({Source.GET, Source.LIST, Source.FEED})
+
+
+@dataclass(frozen=True, slots=True)
+class Capped:
+    """A count that stopped at COUNTED_TO: more than that nobody works off by hand."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"{COUNTED_TO:,}+" if self.number > COUNTED_TO else f"{self.number:,}"
+
+    def __bool__(self) -> bool:
+        return self.number > 0
+
+
+def capped(rows: QuerySet[Any]) -> Capped:
+    return Capped(rows.order_by()[: COUNTED_TO + 1].count())
+
+
+def waiting() -> Capped:
+    """Deliveries that were acknowledged and not applied yet."""
+    return capped(WebhookDelivery.objects.filter(state=DeliveryState.WAITING))
+
+
+def longest_due(now: dt.datetime) -> dt.timedelta:
+    """How long the delivery that should have been applied first has been due; zero where none is."""
+    due = WebhookDelivery.objects.filter(state=DeliveryState.WAITING, next_attempt_at__lte=now)
+    first = due.order_by("next_attempt_at", "id").values_list("next_attempt_at", flat=True).first()
+    return now - first if first else dt.timedelta()
+
+
+def parked() -> Capped:
+    return capped(WebhookDelivery.objects.filter(state=DeliveryState.PARKED))
+
+
+def held() -> Capped:
+    return capped(Observation.objects.filter(standing=Standing.HELD))
+
+
+def unrecognized() -> Capped:
+    return capped(Refund.objects.unrecognized())
+
+
+def outbox_waiting() -> Capped:
+    return capped(OutboxEvent.objects.filter(handled_at__isnull=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """Questions of one account that should have been asked long ago, and since when the first of them waits."""
+
+    polls: Capped
+    since: dt.datetime | None
+
+
+def overdue_polls(account: ConnectorAccount, now: dt.datetime) -> Overdue:
+    """By the index of what is due."""
+    overdue = Refund.objects.filter(account=account, next_poll_at__lte=now - POLL_OVERDUE_AFTER)
+    return Overdue(capped(overdue), overdue.aggregate(first=Min("next_poll_at"))["first"])
+
+
+@dataclass(slots=True)
+class Transitions:
+    """Changes of what is shown of an account's refunds, by who told us first."""
+
+    by_source: Counter[Source] = field(default_factory=Counter)
+
+    @property
+    def missed(self) -> int:
+        """Those that a question, a listing or the event feed told us before any webhook did."""
+        return sum(self.by_source[source] for source in _LATE)
+
+    @property
+    def told(self) -> int:
+        """Those that a webhook could have told us first: all but what reports and our own side say."""
+        return self.missed + self.by_source[Source.WEBHOOK]
+
+    @property
+    def missed_rate(self) -> float | None:
+        """The missed-webhook rate; None where nothing has changed."""
+        return self.missed / self.told if self.told else None
+
+
+def transitions(now: dt.datetime) -> Mapping[int, Transitions]:
+    """Each account's transitions of today and the days before it, from the tallies."""
+    since = (now - dt.timedelta(days=TRANSITIONS_OF_DAYS - 1)).date()
+    found: dict[int, Transitions] = defaultdict(Transitions)
+    sums = TransitionTally.objects.filter(day__gte=since).values_list("account_id", "source").annotate(Sum("count"))
+    for account_id, source, count in sums:
+        found[account_id].by_source[Source(source)] += count
+    return found
+
+
+def applied_since(moment: dt.datetime) -> Capped:
+    """Deliveries that came since then and are applied."""
+    return capped(WebhookDelivery.objects.filter(received_at__gte=moment, state=DeliveryState.APPLIED))
+
+
+def last_hour() -> Capped:
+    return applied_since(timezone.now() - dt.timedelta(hours=1))
