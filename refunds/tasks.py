@@ -61,6 +61,7 @@ def tick() -> None:
     services.release_held()
     services.recognize_words()
     services.watch_endpoints()
+    services.verify_sample()
     on_deliveries_waiting()
     for account_id in accounts_due():
         async_task("refunds.tasks.poll_account", account_id, group="poll")

@@ -20,6 +20,7 @@ class AlertKind(models.TextChoices):
     REPEATED = "repeated", "signed tuple repeated"
     FROM_THE_FUTURE = "from_the_future", "fact dated in the future"
     CLOCK_SKEW = "clock_skew"
+    NOT_ITS_LOG = "not_its_log", "refund does not show its log"
 
 
 class Alert(models.Model):

@@ -5,6 +5,7 @@ from refunds.services.backfill import BackfillProgress, backfill
 from refunds.services.checking import AccountCheck, check_account
 from refunds.services.deliveries import apply_deliveries
 from refunds.services.events import HandledEvent, UnifiedEvent, UnverifiedEvent, handle_event
+from refunds.services.folding import Mismatch, fold_anew, verify_fold, verify_sample
 from refunds.services.housekeeping import recognize_words, release_held, watch_endpoints
 from refunds.services.items import item_of_answer, item_of_event
 from refunds.services.polling import poll_account
@@ -19,6 +20,7 @@ __all__ = [
     "BackfillProgress",
     "DryRunChange",
     "HandledEvent",
+    "Mismatch",
     "NetworkInTransaction",
     "Outcome",
     "Recorded",
@@ -31,6 +33,7 @@ __all__ = [
     "backfill",
     "check_account",
     "dry_run",
+    "fold_anew",
     "get_refund",
     "handle_event",
     "item_of_answer",
@@ -43,5 +46,7 @@ __all__ = [
     "release_held",
     "show_anew",
     "sync_refund",
+    "verify_fold",
+    "verify_sample",
     "watch_endpoints",
 ]
