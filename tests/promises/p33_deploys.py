@@ -1,7 +1,7 @@
 """P33. Webs and workers are restarted one after the other, as a deploy does, while a processor brings deliveries.
 
-Two webs stand behind a load balancer, which tries the other one where a connection is refused. It has been seen to fail:
-with webs that are killed instead of stopped, requests are cut.
+Two webs stand behind a load balancer, which tries the other one where a connection is refused. It has been seen to
+fail: with webs that are killed instead of stopped, requests are cut.
 """
 
 from __future__ import annotations
