@@ -1,6 +1,7 @@
 """The app that talks to processors."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class ConnectorsConfig(AppConfig):
@@ -8,4 +9,7 @@ class ConnectorsConfig(AppConfig):
     verbose_name = "Processors"
 
     def ready(self) -> None:
-        from connectors import checks  # noqa: F401  (registers the system checks)
+        from connectors import checks, migrating  # noqa: F401  (checks registers the system checks)
+
+        pre_migrate.connect(migrating.be_brief, dispatch_uid="connectors.brief")
+        post_migrate.connect(migrating.be_patient_again, dispatch_uid="connectors.patient")

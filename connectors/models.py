@@ -250,6 +250,25 @@ class WebhookDelivery(models.Model):
         return Delivery(body=bytes(self.body), headers=self.headers, received_at=self.received_at)
 
 
+class DeliveryArchive(models.Model):
+    """One file of the inbox's archive (connectors.archive): every delivery after the one before it, up to `last_id`."""
+
+    name = models.CharField(max_length=120, unique=True)
+    last_id = models.BigIntegerField(db_index=True)
+    received_until = models.DateTimeField(
+        null=True, help_text="Everything received before this is in the archive; empty: no more than the file before."
+    )
+    deliveries = models.PositiveIntegerField()
+    made_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-last_id"]
+        verbose_name_plural = "delivery archives"
+
+    def __str__(self) -> str:
+        return self.name
+
+
 def to_plain(value: Any) -> dict[str, Any]:
     """A dataclass of settings or secrets as plain values, secrets revealed: only ever to be sealed."""
     return {

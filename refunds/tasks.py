@@ -80,6 +80,7 @@ def tick() -> None:
         services.release_held,
         services.recognize_words,
         services.watch_endpoints,
+        services.verify_sample,
         services.forget_tallies,
         services.purge_deliveries,
     ):

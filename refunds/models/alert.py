@@ -21,6 +21,7 @@ class AlertKind(models.TextChoices):
     FROM_THE_FUTURE = "from_the_future", "fact dated in the future"
     CLOCK_SKEW = "clock_skew"
     TICK_FAILED = "tick_failed", "a step of the ticker fails"
+    NOT_ITS_LOG = "not_its_log", "refund does not show its log"
 
 
 class Alert(models.Model):

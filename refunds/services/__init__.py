@@ -5,6 +5,7 @@ from refunds.services.backfill import BackfillProgress, backfill
 from refunds.services.checking import AccountCheck, check_account
 from refunds.services.deliveries import apply_deliveries
 from refunds.services.events import HandledEvent, UnifiedEvent, UnverifiedEvent, handle_event
+from refunds.services.folding import Mismatch, fold_anew, verify_fold, verify_sample
 from refunds.services.housekeeping import (
     forget_tallies,
     recognize_words,
@@ -27,6 +28,7 @@ __all__ = [
     "BackfillProgress",
     "DryRunChange",
     "HandledEvent",
+    "Mismatch",
     "NetworkInTransaction",
     "Outcome",
     "Recorded",
@@ -39,6 +41,7 @@ __all__ = [
     "backfill",
     "check_account",
     "dry_run",
+    "fold_anew",
     "forget_tallies",
     "get_refund",
     "handle_event",
@@ -54,6 +57,8 @@ __all__ = [
     "show_anew",
     "sync_refund",
     "take_step",
+    "verify_fold",
+    "verify_sample",
     "watch_clock",
     "watch_endpoints",
 ]

@@ -249,9 +249,7 @@ class _Batch:
         suspects = {
             kept.id: kept
             for refund_key in self.fresh
-            if (kept := self.kept[refund_key]).state.first_failure_key
-            and facts.STATUS_OF[kept.state.stage] is Status.SUCCEEDED
-            and kept.state.first_failure_key < kept.state.winning_key
+            if _succeeded_after_failure((kept := self.kept[refund_key]).state) or kept.values["repeated_since"]
         }
         evidence: dict[int, list[Observation]] = defaultdict(list)
         for observation in Observation.objects.filter(refund_id__in=suspects, standing=Standing.COUNTED):
@@ -357,7 +355,10 @@ class _Batch:
 
 
 def repeated_since(state: State, evidence: Iterable[Observation]) -> dt.datetime | None:
-    """Since when the shown success rests on a signed tuple that had been used before the refund failed."""
+    """Since when the shown success rests on a signed tuple that had been used before the refund failed. `evidence` is
+    every counted observation of the refund."""
+    if not _succeeded_after_failure(state):
+        return None
     evidence = list(evidence)
     winner = next((o for o in evidence if o.key == state.winning_key), None)
     if winner is None or not winner.signed_digest:
@@ -366,6 +367,11 @@ def repeated_since(state: State, evidence: Iterable[Observation]) -> dt.datetime
     success = [o for o in evidence if o.stage == Stage.SUCCEEDED and o.source == Source.REPORT]
     confirmed = any(o.key > state.first_failure_key for o in success)
     return winner.as_of if used_before and not confirmed else None
+
+
+def _succeeded_after_failure(state: State) -> bool:
+    shows_success = facts.STATUS_OF[state.stage] is Status.SUCCEEDED
+    return shows_success and "" < state.first_failure_key < state.winning_key
 
 
 def _seen(account_id: int, ids: set[str]) -> set[str]:

@@ -20,8 +20,8 @@ from refunds.models import OutboxEvent, Refund, Sighting
 from refunds.services import rows
 from refunds.services.recording import create_unseen
 
-_OWN_NAMES = ("merchant_refund_id", "merchant_order_id")
-_OTHER_CLAIMS = ("connector_transaction_id", "reason", "payment_method")
+OWN_NAMES = ("merchant_refund_id", "merchant_order_id")
+OTHER_CLAIMS = ("connector_transaction_id", "reason", "payment_method")
 _CLAIMED_STAGES = {Status.SUCCEEDED: Stage.SUCCEEDED, Status.FAILED: Stage.FAILED}
 _WRITTEN = {
     "id": "bigint",
@@ -138,9 +138,9 @@ def _register(
 def _claim(refund: Refund, registration: Registration, account: ConnectorAccount) -> None:
     now = timezone.now()
     keys = rows.unpack_keys(refund.attribute_keys)
-    for name in _OWN_NAMES:
+    for name in OWN_NAMES:
         _claim_attribute(refund, keys, name, getattr(registration, name), key=OWN_NAME_KEY)
-    for name in _OTHER_CLAIMS:
+    for name in OTHER_CLAIMS:
         _claim_attribute(refund, keys, name, getattr(registration, name), key=CLAIM_KEY)
     _claim_attribute(refund, keys, "created_at", registration.requested_at, key=CLAIM_KEY)
     refund.attribute_keys = rows.pack_keys(keys)
@@ -167,9 +167,13 @@ def _claim_attribute(refund: Refund, keys: dict[str, str], name: str, value: Any
 
 def _show_claim(refund: Refund, registration: Registration, account: ConnectorAccount, now: dt.datetime) -> None:
     """Nobody but our own side has said anything yet: show that, and ask the processor soon."""
-    status = Status(registration.status) if registration.status else Status.PENDING
-    stage = _CLAIMED_STAGES.get(status, Stage.REQUESTED)
+    stage = claimed_stage(registration.status)
     refund.stage = stage.value
     refund.status = facts.project(stage, accepted_is_success=account.accepted_is_success).value
     wait = polling.next_poll(Status.PENDING, connector=account.connector_class, age=dt.timedelta(0), polls_done=0)
     refund.next_poll_at = None if wait is None else now + (dt.timedelta(0) if registration.status else wait)
+
+
+def claimed_stage(status: str) -> Stage:
+    """The stage that is shown while nobody but our own side, which said `status` or nothing, has spoken."""
+    return _CLAIMED_STAGES.get(Status(status), Stage.REQUESTED) if status else Stage.REQUESTED

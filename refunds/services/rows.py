@@ -30,7 +30,7 @@ _LETTERS: Mapping[str, str] = {
 }
 _LETTER_OF = {name: letter for letter, name in _LETTERS.items()}
 
-_TEXTS: Mapping[str, int] = {
+TEXTS: Mapping[str, int] = {
     "connector_transaction_id": 255,
     "other_transaction_id": 255,
     "merchant_refund_id": 255,
@@ -61,7 +61,7 @@ COLUMNS: Mapping[str, str] = {
     "unrecognized_word": "text",
     "repeated_since": "timestamptz",
     "attribute_keys": "jsonb",
-    **dict.fromkeys(_TEXTS, "text"),
+    **dict.fromkeys(TEXTS, "text"),
     "processor_minor_amount": "bigint",
     "processor_currency": "text",
     "error_code": "text",
@@ -143,7 +143,7 @@ def columns_of(attribute: str, value: AttributeValue) -> dict[str, Any]:
         return {"error_code": value[0][:120], "error_message": value[1][:500]}
     if attribute == "created_at":
         return {"created_at": dt.datetime.fromisoformat(value)}
-    return {attribute: value[: _TEXTS[attribute]]}
+    return {attribute: value[: TEXTS[attribute]]}
 
 
 def write(values: Mapping[str, Any]) -> tuple[Any, ...]:

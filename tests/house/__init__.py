@@ -8,5 +8,6 @@ from tests.house.house import House, Process
 from tests.house.post import Posted, post
 from tests.house.postgres import Cluster
 from tests.house.processors import Processors
+from tests.house.sender import Sender, check_nothing_lost
 
-__all__ = ["Cluster", "House", "Posted", "Process", "Processors", "post"]
+__all__ = ["Cluster", "House", "Posted", "Process", "Processors", "Sender", "check_nothing_lost", "post"]

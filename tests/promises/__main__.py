@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import pkgutil
 import random
-import re
 import subprocess
 import sys
 import time
 from types import ModuleType
 
-import tests.promises as package
-
-
-def modules() -> dict[str, str]:
-    """Promise number to module name: "P12" to "tests.promises.p12_rotation"."""
-    found = (re.match(r"p([0-9]+)_", module.name) for module in pkgutil.iter_modules(package.__path__))
-    names = {f"P{match[1]}": f"{package.__name__}.{match.string}" for match in found if match}
-    return dict(sorted(names.items(), key=lambda pair: int(pair[0][1:])))
+from tests.promises import page
+from tests.promises.page import modules
 
 
 def main() -> int:
@@ -28,6 +20,7 @@ def main() -> int:
     parser.add_argument("promises", nargs="*", metavar="P", help=f"which ones; all without any. {', '.join(known)}")
     parser.add_argument("--size", choices=("smoke", "full"), default="smoke")
     parser.add_argument("--seed", type=int, default=None, help="to repeat a run; printed")
+    parser.add_argument("--record", action="store_true", help="write what was measured into docs/promises.md")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     wanted = [number.upper() for number in given.promises] or list(known)
@@ -35,22 +28,27 @@ def main() -> int:
         parser.error(f"there is no {', '.join(unknown)}")
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(2**31)
     if given.alone:
-        return _run(wanted[0], importlib.import_module(known[wanted[0]]), given.size, seed)
+        return _run(wanted[0], importlib.import_module(known[wanted[0]]), given.size, seed, given.record)
     failed = []
     for number in wanted:
         command = [sys.executable, "-m", "tests.promises", number, "--size", given.size, "--seed", str(seed), "--alone"]
+        command += ["--record"] if given.record else []
         if subprocess.run(command, check=False).returncode:
             failed.append(number)
     print(f"\n{len(wanted) - len(failed)} of {len(wanted)} promises held" + (f"; broken: {failed}" if failed else ""))
     return bool(failed)
 
 
-def _run(number: str, module: ModuleType, size: str, seed: int) -> int:
+def _run(number: str, module: ModuleType, size: str, seed: int, record: bool) -> int:
     print(f"\n{number} {module.TITLE}", flush=True)
     started = time.monotonic()
-    for line in _ordinary_tests(module.TESTS) if hasattr(module, "TESTS") else module.run(size, seed):
+    figures = _ordinary_tests(module.TESTS) if hasattr(module, "TESTS") else module.run(size, seed)
+    for line in figures:
         print(f"  {line}")
-    print(f"  held ({size}, seed {seed}, {time.monotonic() - started:.0f} s)", flush=True)
+    how = f"{size}, seed {seed}, {time.monotonic() - started:.0f} s"
+    print(f"  held ({how})", flush=True)
+    if record:
+        page.record(number, figures, how=how)
     return 0
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from connectors import inbox
+from connectors import archive, inbox
+from connectors.keyring import CannotOpen
 from connectors.management.console import Progress, account_named, moment, shown, table
 from connectors.models import DeliveryState, WebhookDelivery
 from refunds import services
@@ -17,7 +19,10 @@ _BATCH = 500
 
 
 class Command(BaseCommand):
-    help = "List webhook deliveries; replay them, first with --dry-run to see what it would change."
+    help = (
+        "List webhook deliveries; replay them, first with --dry-run to see what it would change; archive them in "
+        "sealed files, and play these into a restored database."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -30,9 +35,20 @@ class Command(BaseCommand):
         replay.add_argument("--parked", action="store_true", help="only parked ones")
         replay.add_argument("--dry-run", action="store_true", help="only show what it would change")
         _add_span(replay)
+        archiving = actions.add_parser("archive", help="write what came since the last time into sealed files")
+        archiving.add_argument(
+            "--to", type=Path, required=True, metavar="FOLDER", help="where to; kept elsewhere than here"
+        )
+        playing_in = actions.add_parser("unarchive", help="keep what archived files hold and the inbox does not")
+        playing_in.add_argument("files", type=Path, nargs="+", metavar="FILE", help="files that `archive` wrote")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
-        {"list": self._list, "replay": self._replay}[action](options)
+        {
+            "list": self._list,
+            "replay": self._replay,
+            "archive": self._archive,
+            "unarchive": self._unarchive,
+        }[action](options)
 
     def _list(self, options: dict[str, Any]) -> None:
         found = _in_span(options)
@@ -90,6 +106,26 @@ class Command(BaseCommand):
         progress.done()
         inbox.deliveries_waiting.send_robust(sender=None)
         self.stdout.write(f"{done} deliveries wait again; the worker applies them.")
+
+    def _archive(self, options: dict[str, Any]) -> None:
+        progress = Progress(self.stderr)
+        written = archive.archive(options["to"], progress=lambda done: progress.show(f"{done:,} archived"))
+        progress.done()
+        for each in written:
+            self.stdout.write(f"{options['to'] / each.name}: {each.deliveries} deliveries")
+        self.stdout.write(f"{sum(each.deliveries for each in written)} deliveries archived, up to a minute ago.")
+
+    def _unarchive(self, options: dict[str, Any]) -> None:
+        progress, held, new = Progress(self.stderr), 0, 0
+        for path in sorted(options["files"]):
+            try:
+                in_file, of_them_new = archive.play_in(path, progress=lambda done: progress.show(f"{done:,} read"))
+            except (archive.CannotRead, CannotOpen, OSError) as error:
+                raise CommandError(f"{path}: {error}. What was read before it is kept; run it again.") from None
+            held, new = held + in_file, new + of_them_new
+        progress.done()
+        inbox.deliveries_waiting.send_robust(sender=None)
+        self.stdout.write(f"{held} deliveries read, {new} were not here; the worker applies them.")
 
 
 def _add_span(parser: argparse.ArgumentParser) -> None:
