@@ -91,10 +91,12 @@ class Supervisor:
     def _guard(self) -> None:
         """Start the guardian of the worker's process group, where there is none."""
         assert self._process is not None
-        if self._guardian is None or self._guardian.poll() is not None:
-            command = [*_GUARDIAN, str(self._process.pid)]
-            # In a session of its own: what ends the supervisor's group must not end the guardian first.
-            self._guardian = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
+        if self._guardian is not None and self._guardian.poll() is None:
+            return
+        self._dismiss_guardian()
+        command = [*_GUARDIAN, str(self._process.pid)]
+        # In a session of its own: what ends the supervisor's group must not end the guardian first.
+        self._guardian = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
 
     def _dismiss_guardian(self) -> None:
         """Before the worker's process id may be given to somebody else."""

@@ -13,6 +13,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -183,8 +184,14 @@ class Arsenal:
         draft.write_text(f"{doze_seconds}" if doze_seconds else "")
         draft.rename(self._folder / name)
 
-    def armed(self) -> list[str]:
-        return [name for name in NAMES if (self._folder / name).exists()]
+    def armed(self, *, dozing: bool | None = None) -> list[str]:
+        """Which have not struck yet; only those for a doze, or for death, where it is said."""
+        found = []
+        for name in NAMES:
+            with suppress(FileNotFoundError):
+                if dozing in (None, bool((self._folder / name).read_text())):
+                    found.append(name)
+        return found
 
     def disarm(self) -> None:
         for name in self.armed():

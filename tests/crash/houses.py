@@ -42,7 +42,15 @@ def postgres_plan(size: Size, seed: int) -> Plan:
 
 def mutant_plan(name: str, seed: int) -> Plan:
     return Plan(
-        name=name, seed=seed, mutant=name, refunds=300, kills=8, workers=2, each_failpoint=False, settle_seconds=90
+        name=name,
+        seed=seed,
+        mutant=name,
+        refunds=300,
+        kills=8,
+        workers=2,
+        each_failpoint=False,
+        settle_seconds=90,
+        patience_seconds=4,
     )
 
 

@@ -19,6 +19,7 @@ class Mutant:
     patch: Callable[[], None] = field(default=lambda: None)
     failpoints: tuple[str, ...] = ()
     dozes: tuple[str, ...] = ()
+    doze_seconds: float = 0.0
     kills: tuple[str, ...] = ()
     postgres_options: tuple[str, ...] = ()
 
@@ -133,7 +134,7 @@ MUTANTS = {
     "last-write-wins": Mutant("shows what came last, whatever it is dated", _last_write_wins),
     "compare-in-python": Mutant(
         "reads, compares in Python and writes, without the lock and the condition", _compare_in_python,
-        dozes=("mid_batch",),
+        dozes=("mid_batch",), doze_seconds=2.0,
     ),
     "asynchronous-commit": Mutant(
         "PostgreSQL answers before the commit is on disk (synchronous_commit=off)", kills=("postgres",),
@@ -144,6 +145,7 @@ MUTANTS = {
     ),
     "unfenced-lease": Mutant(
         "a worker that lost its lease marks deliveries all the same", _unfenced_lease, dozes=("before_apply",),
+        doze_seconds=13.0,
     ),
     "done-before-applied": Mutant(
         "marks deliveries done before what they say is recorded", _done_before_applied,

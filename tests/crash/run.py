@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 SILENCE_SECONDS = 15
 """The watchdog's patience in the house."""
-_DOZE_SECONDS = LEASE_SECONDS + 3.0
+_MOMENT, _OVER_THE_LEASE = 0.5, LEASE_SECONDS + 3.0
 _DOZES = ("before_apply", "mid_batch", "mid_page", "mid_poll")
 _DOZES_ON_SQLITE = ("before_apply", "mid_page", "mid_poll")
 """Where standing still holds no lock: there one writer that sleeps would only stop everybody."""
@@ -52,6 +52,8 @@ class Plan:
     webs: int = 2
     workers: int = 3
     deadlock: bool = False
+    patience_seconds: float = 2.0
+    """How long a round waits for what it armed to strike, and for the inbox to be empty."""
     mutant: str = ""
     settle_seconds: float = 240.0
 
@@ -107,7 +109,8 @@ class _Run:
     def __init__(self, plan: Plan, mutant: Mutant, house: House, processors: Processors, arsenal: Arsenal) -> None:
         self.plan, self.house, self.processors, self.arsenal = plan, house, processors, arsenal
         self.rng = random.Random(f"{plan.seed} {plan.name}")
-        self.kill_roles = mutant.kills
+        self.trouble = random.Random(self.rng.random())
+        self.doze_seconds = mutant.doze_seconds
         # A mutant's own roads again and again; otherwise each failpoint in turn.
         healthy = not plan.mutant
         self.to_arm = (
@@ -115,7 +118,7 @@ class _Run:
         )
         dozes = _DOZES if plan.database == "postgres" else _DOZES_ON_SQLITE
         self.to_doze = cycle(mutant.dozes or dozes) if healthy or mutant.dozes else iter(())
-        self.killer = Killer(house, self.rng, **({"roles": mutant.kills} if mutant.kills else {}))
+        self.killer = Killer(house, self.trouble, **({"roles": mutant.kills} if mutant.kills else {}))
         self.kills_at_all = healthy or bool(mutant.kills)
         self.deadlocked: Process | None = None
         self.faults: dict[str, list[str]] = {}
@@ -132,6 +135,8 @@ class _Run:
             self.house, self.processors, rng=random.Random(self.rng.random()), refunds=self.plan.refunds,
             live=self.plan.live,
         )  # fmt: skip
+        for worker in self.house.workers:
+            until("the workers are up", lambda worker=worker: len(inside(worker, "pool")) >= 2, seconds=60)
         if self.plan.deadlock:
             self._deadlock()
         self._kill_under_load()
@@ -175,7 +180,6 @@ class _Run:
         """The known deadlock of the queue: one of the idle pool workers waits for a task while it holds the lock by
         which they take turns. Killed, it never gives it back, and all that come after it wait for ever."""
         worker = self.house.workers[0]
-        until("a worker's pool is up", lambda: len(inside(worker, "pool")) >= 2, seconds=30)
         for pid in inside(worker, "pool"):
             kill_9(pid)
             self.killer.kills["pool"] += 1
@@ -195,32 +199,46 @@ class _Run:
 
     def _round(self, *, posts: int) -> None:
         self._arm()
-        self._doze()
-        assassin = threading.Thread(target=self._kill_in_between, daemon=True)
-        assassin.start()
         self._house_answers()
+        brought = threading.Event()
+        assassin = threading.Thread(target=self._trouble, args=(brought,), daemon=True)
+        assassin.start()
         self.load.post_some(posts, at_hand=self.plan.at_hand)
-        self.load.live_on(2)
+        self.load.live_on(max(2, self.plan.live // 10))
         self.load.register_some(5)
         self._nudge()
+        with suppress(TimeoutError):
+            until("the round is over", self._spent, seconds=self.plan.patience_seconds)
+        brought.set()
         assassin.join(60)
         self._revive()
 
-    def _kill_in_between(self) -> None:
+    def _trouble(self, brought: threading.Event) -> None:
+        """One kill at some moment, and processes that stand still in the middle as long as deliveries come."""
+        brought.wait(self.trouble.uniform(0, 0.8))
         if self.kills_at_all:
-            time.sleep(self.rng.uniform(0, 0.8))
             self.killer.kill_something()
+        while not brought.wait(0.2):
+            self._doze()
+
+    def _spent(self) -> bool:
+        return not self.arsenal.armed(dozing=False) and eventually(_inbox_is_empty)
 
     def _arm(self) -> None:
         armed = self.arsenal.armed()
-        if len(armed) < _ARMED_AT_ONCE and (name := next(self.to_arm, None)) is not None and name not in armed:
+        if (
+            len(self.arsenal.armed(dozing=False)) < _ARMED_AT_ONCE
+            and (name := next(self.to_arm, None)) is not None
+            and name not in armed
+        ):
             self.arsenal.arm(name)
 
     def _doze(self) -> None:
-        if self.rng.random() < 0.2 or self.plan.mutant:
-            name = next(self.to_doze, None)
-            if name is not None and name not in self.arsenal.armed():
-                self.arsenal.arm(name, doze_seconds=_DOZE_SECONDS)
+        """Mostly for a moment, so that others overtake; sometimes until the lease is over. One at a time."""
+        name = next(self.to_doze, None)
+        if name is not None and not self.arsenal.armed(dozing=True):
+            seconds = _OVER_THE_LEASE if self.trouble.random() < 0.1 else _MOMENT
+            self.arsenal.arm(name, doze_seconds=self.doze_seconds or seconds)
 
     def _strike_the_rest(self) -> None:
         """Go on until each failpoint has struck once; the processors go on speaking meanwhile."""
@@ -353,7 +371,6 @@ class _Run:
         return not unread.exists() and not half_listed.exists()
 
     def _nothing_due(self) -> bool:
-        from connectors.models import DeliveryState, WebhookDelivery
         from refunds import tasks
         from refunds.models import AccountPolling
 
@@ -361,9 +378,8 @@ class _Run:
         _eagerly_tick()
 
         def quiet() -> bool:
-            waiting = WebhookDelivery.objects.filter(state=DeliveryState.WAITING).exists()
             in_turn = AccountPolling.objects.exclude(lease="").exists()
-            return self._read_to_the_end() and not waiting and not in_turn and not tasks.accounts_due()
+            return self._read_to_the_end() and _inbox_is_empty() and not in_turn and not tasks.accounts_due()
 
         return eventually(quiet)
 
@@ -408,6 +424,12 @@ def _restarts(worker: Process) -> Counter[str]:
     log = worker.log.read_text(errors="replace") if worker.log.exists() else ""
     reasons = re.findall(r"is started again reason=(.*)", log)
     return Counter("silent" if reason.startswith("did nothing") else "ended" for reason in reasons)
+
+
+def _inbox_is_empty() -> bool:
+    from connectors.models import DeliveryState, WebhookDelivery
+
+    return not WebhookDelivery.objects.filter(state=DeliveryState.WAITING).exists()
 
 
 def _tick() -> None:
