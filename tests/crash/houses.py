@@ -40,18 +40,19 @@ def postgres_plan(size: Size, seed: int) -> Plan:
     return Plan(name="postgres", seed=seed, refunds=20_000, kills=170, live=200, deadlock=True, settle_seconds=600)
 
 
+def shorter_plan(size: Size, seed: int, *, name: str) -> Plan:
+    """For one promise alone: seconds, or a few minutes in which each failpoint strikes."""
+    if size == "smoke":
+        return Plan(name=name, seed=seed, refunds=150, kills=4, workers=1, live=10, each_failpoint=False)
+    return Plan(name=name, seed=seed, refunds=2_000, kills=30)
+
+
 def mutant_plan(name: str, seed: int) -> Plan:
+    mutant = MUTANTS[name]
     return Plan(
-        name=name,
-        seed=seed,
-        mutant=name,
-        refunds=300,
-        kills=8,
-        workers=2,
-        each_failpoint=False,
-        settle_seconds=90,
-        patience_seconds=4,
-    )
+        name=name, seed=seed, mutant=name, refunds=mutant.refunds, kills=mutant.rounds, live=120, workers=2,
+        each_failpoint=False, settle_seconds=90, patience_seconds=4,
+    )  # fmt: skip
 
 
 def run_alone(plan: Plan) -> Report:
@@ -71,6 +72,14 @@ def run_alone(plan: Plan) -> Report:
     return report
 
 
+def played(plan: Plan) -> list[str]:
+    """Play it and tell its figures; AssertionError where a promise was broken."""
+    report = run_alone(plan)
+    found = complaints(plan, report)
+    assert not found, "\n".join([*found, f"logs: {LOGS.name}/{plan.name}-{plan.seed}"])
+    return list(lines(plan, report))
+
+
 def complaints(plan: Plan, report: Report) -> list[str]:
     """Why this run did not come out as it must; nothing where it did."""
     if not plan.mutant:
@@ -84,7 +93,8 @@ def lines(plan: Plan, report: Report) -> Iterator[str]:
     found = ", ".join(f"{what} {count}" for what, count in report.counts.items() if count)
     if plan.mutant:
         how = f"caught: {found}" if not complaints(plan, report) else f"NOT CAUGHT ({found or 'nothing found'})"
-        yield f"{how} ({report.acknowledged} deliveries, {report.killed} kills, {report.seconds:.0f} s)"
+        dozes = sum(report.dozes.values())
+        yield f"{how} ({report.acknowledged} deliveries, {report.killed} deaths, {dozes} dozes, {report.seconds:.0f} s)"
         return
     yield f"deliveries {report.deliveries}, acknowledged {report.acknowledged}, posted {report.attempts} times"
     yield f"lost on the way for good {report.lost_on_the_way}, registrations {report.registered}"

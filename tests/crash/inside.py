@@ -41,7 +41,7 @@ def _shorten_leases() -> None:
 
     inbox.LEASE = dt.timedelta(seconds=LEASE_SECONDS)
     polling.LEASE_SECONDS = float(LEASE_SECONDS)
-    polling.poll_account.__kwdefaults__["budget_seconds"] = float(POLL_TURN_SECONDS)
+    polling.poll_account.__kwdefaults__ = {"budget_seconds": float(POLL_TURN_SECONDS)}
 
 
 def _tell_processes_apart() -> None:

@@ -6,7 +6,7 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -74,7 +74,7 @@ class Killer:
     def _one_of(self, pids: list[int]) -> bool:
         return bool(pids) and kill_9(self._rng.choice(pids))
 
-    def _all_of(self, processes: list[Process]) -> bool:
+    def _all_of(self, processes: Sequence[Process]) -> bool:
         alive = [process for process in processes if process.alive]
         if alive:
             self._rng.choice(alive).kill()

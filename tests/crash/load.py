@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from connectors.sandbox.config import PROCESSORS
@@ -111,7 +112,7 @@ class Load:
         ready = [live for live in self._live if live.words and now - live.spoke_at > _BREATH_SECONDS]
         for live in self._rng.sample(ready, min(count, len(ready))):
             word = live.words.pop(0)
-            self._processors.do(lambda sandbox, live=live, word=word: sandbox.says(live.refund_id, word))
+            self._processors.do(partial(Sandbox.says, refund_id=live.refund_id, word=word))
             live.spoke_at = self.spoke_at = time.monotonic()
 
     def register_some(self, count: int) -> int:
@@ -125,9 +126,8 @@ class Load:
         post(requests, connections=4, timeout_seconds=15,
              on_answer=lambda request, status: answers.update({order[id(request)]: status}))  # fmt: skip
         self.posted.registered += sum(200 <= status < 300 for status in answers.values())
-        self._processors.do(
-            lambda sandbox: [sandbox.registered(r, answers[number] or None) for number, r in enumerate(due)]
-        )
+        for number, registration in enumerate(due):
+            self._processors.do(partial(Sandbox.registered, registration=registration, status=answers[number] or None))
         return len(due)
 
     def unregistered(self) -> int:

@@ -20,6 +20,8 @@ class Mutant:
     failpoints: tuple[str, ...] = ()
     dozes: tuple[str, ...] = ()
     doze_seconds: float = 0.0
+    refunds: int = 300
+    rounds: int = 8
     kills: tuple[str, ...] = ()
     postgres_options: tuple[str, ...] = ()
 
@@ -59,7 +61,7 @@ def _compare_in_python() -> None:
     from refunds.models import Refund
     from refunds.models.refund import RefundQuerySet
 
-    RefundQuerySet.select_for_update = lambda self, *args, **kwargs: self.all()
+    setattr(RefundQuerySet, "select_for_update", lambda self, *args, **kwargs: self.all())  # noqa: B010  (for mypy)
     assert Refund.objects.all().select_for_update().query.select_for_update is False
     _update_unconditionally()
 
@@ -134,7 +136,9 @@ MUTANTS = {
     "last-write-wins": Mutant("shows what came last, whatever it is dated", _last_write_wins),
     "compare-in-python": Mutant(
         "reads, compares in Python and writes, without the lock and the condition", _compare_in_python,
-        dozes=("mid_batch",), doze_seconds=2.0,
+        dozes=("mid_batch",), doze_seconds=1.0,
+        # Whoever creates a refund makes the others wait; only those that are known are raced for.
+        refunds=60, rounds=20,
     ),
     "asynchronous-commit": Mutant(
         "PostgreSQL answers before the commit is on disk (synchronous_commit=off)", kills=("postgres",),

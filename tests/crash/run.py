@@ -135,8 +135,7 @@ class _Run:
             self.house, self.processors, rng=random.Random(self.rng.random()), refunds=self.plan.refunds,
             live=self.plan.live,
         )  # fmt: skip
-        for worker in self.house.workers:
-            until("the workers are up", lambda worker=worker: len(inside(worker, "pool")) >= 2, seconds=60)
+        until("the workers are up", self._workers_are_up, seconds=60)
         if self.plan.deadlock:
             self._deadlock()
         self._kill_under_load()
@@ -175,6 +174,9 @@ class _Run:
         CreationWindow.objects.bulk_create(
             [CreationWindow(account=account, day=day, next_list_at=now) for day in days], ignore_conflicts=True
         )
+
+    def _workers_are_up(self) -> bool:
+        return all(len(inside(worker, "pool")) >= 2 for worker in self.house.workers)
 
     def _deadlock(self) -> None:
         """The known deadlock of the queue: one of the idle pool workers waits for a task while it holds the lock by
