@@ -4,6 +4,9 @@ django-q2 mends most of its own deaths, but not all: a process that is killed wh
 queue leaves every other one waiting for ever, alive to look at. Only somebody outside can tell, by the one thing that
 counts: whether tasks are still done. So a task that does nothing is put into the queue every few seconds, whoever runs
 a task beats for its worker, and a worker that has been silent for too long is ended with its whole process group.
+
+A supervisor that is killed itself leaves nobody to watch, and its worker would go on under a name that the next one
+beats for too. So a guardian waits beside them for the end of the supervisor's pipe, and then ends the worker.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
-from django.db import DatabaseError, close_old_connections
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
 from django.db.models import F
 from django.utils import timezone
 from django_q.brokers import get_broker
@@ -32,6 +36,8 @@ WORKER_NAME = "REFUNDDASH_WORKER_NAME"
 """Set by the supervisor for its processes: under which name they beat."""
 _LONGEST_QUEUE_OF_BEATS = 50
 _STOP_SECONDS = 50.0
+_GUARDIAN = ("/bin/sh", "-c", 'read -r _; kill -s KILL -- "-$0"')
+"""Waits until its standard input ends, then kills the process group it is given."""
 
 
 def worker_name() -> str:
@@ -49,6 +55,7 @@ class Supervisor:
         self._beat_every = min(silence_seconds / 10, 10.0)
         self._stopping = False
         self._process: subprocess.Popen[bytes] | None = None
+        self._guardian: subprocess.Popen[bytes] | None = None
         self._heard_at = 0.0
         self._asked_at = 0.0
         self._last_beat: object = None
@@ -76,12 +83,29 @@ class Supervisor:
     def _start(self, *, again: bool) -> None:
         environment = {**os.environ, WORKER_NAME: self._name}
         self._process = subprocess.Popen(self._command, env=environment, start_new_session=True)  # noqa: S603  (our own)
+        self._guard()
         self._heard_at = self._asked_at = time.monotonic()
         if not again:
-            with suppress(DatabaseError):
-                now = timezone.now()
-                Heartbeat.objects.update_or_create(name=self._name, defaults={"started_at": now, "beat_at": now})
+            self._note_start()
         log.info("worker_started", worker=self._name, pid=self._process.pid)
+
+    def _guard(self) -> None:
+        """Start the guardian of the worker's process group, where there is none."""
+        assert self._process is not None
+        if self._guardian is not None and self._guardian.poll() is None:
+            return
+        self._dismiss_guardian()
+        command = [*_GUARDIAN, str(self._process.pid)]
+        # In a session of its own: what ends the supervisor's group must not end the guardian first.
+        self._guardian = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
+
+    def _dismiss_guardian(self) -> None:
+        """Before the worker's process id may be given to somebody else."""
+        if self._guardian is not None and self._guardian.stdin is not None:
+            self._guardian.kill()
+            self._guardian.stdin.close()
+            self._guardian.wait()
+        self._guardian = None
 
     def _watch(self) -> str:
         """Returns why the worker must be started again, or when told to stop."""
@@ -89,6 +113,7 @@ class Supervisor:
         while not self._stopping:
             if (code := self._process.poll()) is not None:
                 return f"ended by itself with code {code}"
+            self._guard()
             self._listen()
             if time.monotonic() - self._heard_at > self._silence_seconds:
                 return f"did nothing for {self._silence_seconds:.0f} s"
@@ -118,8 +143,15 @@ class Supervisor:
             for _ in range(1 + int(silent / self._beat_every / 2)):
                 async_task("refunds.tasks.beat", group="beat")
 
+    def _note_start(self) -> None:
+        now = timezone.now()
+        with suppress(DatabaseError):
+            close_old_connections()
+            Heartbeat.objects.update_or_create(name=self._name, defaults={"started_at": now, "beat_at": now})
+
     def _note_restart(self, reason: str) -> None:
         with suppress(DatabaseError):
+            close_old_connections()
             Heartbeat.objects.filter(name=self._name).update(
                 restarts=F("restarts") + 1, restart_reason=reason[:200], started_at=timezone.now()
             )
@@ -145,4 +177,5 @@ class Supervisor:
                 process.wait(_STOP_SECONDS)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        self._dismiss_guardian()
         process.wait()

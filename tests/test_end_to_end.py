@@ -25,10 +25,10 @@ from connectors.processors.stripe.settings import Credentials, WebhookSecrets
 from connectors.sandbox.config import AdyenAccount, RegistrationTarget, SandboxConfig, StripeAccount
 from connectors.sandbox.courier import Habits, OutgoingDelivery
 from connectors.sandbox.sandbox import Sandbox
-from connectors.sandbox.truth import TruthRecord
 from refunds import history, services, tasks
 from refunds.models import AccountPolling, ApiToken, OutboxEvent, Refund, Scope
 from tests.factories import AccountFactory, EndpointFactory
+from tests.truth import differences
 
 pytestmark = pytest.mark.django_db
 
@@ -106,41 +106,6 @@ def _endpoint(account: ConnectorAccount, secrets: Any) -> str:
     return endpoint.path(token)
 
 
-def shown(refund: Refund) -> dict[str, Any]:
-    return {
-        "stage": refund.stage_word,
-        "status": refund.status,
-        "amount": (refund.processor_minor_amount, refund.processor_currency),
-        "payment": True,
-        "returned": refund.returned_after_success,
-        "registered": refund.registered,
-    }
-
-
-def true(record: TruthRecord, refund: Refund) -> dict[str, Any]:
-    return {
-        "stage": record.stage,
-        "status": record.status,
-        "amount": (record.amount_minor, record.currency),
-        "payment": record.payment_id in (refund.connector_transaction_id, refund.other_transaction_id),
-        "returned": record.returned_after_success,
-        "registered": record.registered,
-    }
-
-
-def differences(sandbox: Sandbox) -> list[str]:
-    """Every refund whose shown state is not the true one, told apart."""
-    ours = {refund.connector_refund_id: refund for refund in Refund.objects.all()}
-    found = []
-    for record in sandbox.truth():
-        refund = ours.pop(record.refund_id, None)
-        if refund is None:
-            found.append(f"{record.refund_id} ({record.life}): missing")
-        elif shown(refund) != true(record, refund):
-            found.append(f"{record.refund_id} ({record.life}): shown {shown(refund)}, true {true(record, refund)}")
-    return found + [f"{refund_id}: invented" for refund_id in ours]
-
-
 # In one transaction PostgreSQL could never clean up the many versions of each row.
 @pytest.mark.django_db(transaction=settings.DATABASES["default"]["ENGINE"].endswith("postgresql"))
 @pytest.mark.parametrize(("seed", "refunds"), [(1, 2000)])
@@ -158,7 +123,7 @@ def test_every_refund_ends_equal_to_the_truth(seed: int, refunds: int):
                 traveller.shift(dt.timedelta(days=1))
                 house.let_time_work()
         assert len(house.sandbox.truth()) == refunds
-        assert differences(house.sandbox) == []
+        assert differences(house.sandbox.truth()) == []
         assert house.sandbox.world.money_moving_attempts == []
         _check_the_run_was_worth_it(house)
         _check_evidence()

@@ -1,0 +1,7 @@
+"""The crash harness: kill -9 everything, again and again, and look for what was lost. See docs/crash-testing.md.
+
+python -m tests.crash --size smoke|full --seed N      exit code 1 where a promise was broken or a mutant got away
+
+`run` plays one house (real processes, a database of its own) through kills, failpoints and pauses; `verdict` is what it
+finds afterwards; `__main__` plays the houses one after the other, each in a process of its own.
+"""
