@@ -162,7 +162,8 @@ def _in_refunds(response: Response, change: Callable[[dict[str, Any]], None]) ->
     """Change every refund in the answer: itself, in a list, or inside events."""
     try:
         document = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
+        # Another fault got at it first.
         return response
     if not isinstance(document, dict):
         return response

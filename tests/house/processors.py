@@ -65,28 +65,40 @@ class _SilentServer(SandboxServer):
 
 
 def _open_accounts(requests_per_second: float) -> tuple[dict[str, str], dict[str, Any]]:
+    paths, accounts = {}, {}
+    for connector in ("stripe", "adyen"):
+        name = f"{connector}-sandbox"
+        opened = open_account(connector, name=name, requests_per_second=requests_per_second)
+        paths[connector], accounts[connector] = opened
+    return paths, accounts
+
+
+def open_account(
+    connector: str,
+    *,
+    name: str,
+    requests_per_second: float,
+    key: str = STRIPE_KEY,
+    secret: str = STRIPE_SECRET,
+) -> tuple[str, Any]:
+    """An account in the house's database, and its endpoint: (the endpoint's path, the account)."""
     from connectors.contract import Secret
     from connectors.models import ConnectorAccount, WebhookEndpoint
     from connectors.processors.adyen.settings import WebhookSecrets as AdyenSecrets
     from connectors.processors.stripe.settings import Credentials, WebhookSecrets
 
-    secrets: dict[str, Any] = {
-        "stripe": WebhookSecrets(Secret(STRIPE_SECRET)),
-        "adyen": AdyenSecrets(hmac_key=Secret(ADYEN_KEY), username=ADYEN_USER, password=Secret(ADYEN_PASSWORD)),
-    }
-    paths, accounts = {}, {}
-    for connector, values in secrets.items():
-        account = ConnectorAccount(name=f"{connector}-sandbox", connector=connector, environment="sandbox")
-        account.requests_per_second = requests_per_second
-        if connector == "stripe":
-            account.credentials = Credentials(Secret(STRIPE_KEY))
-        else:
-            account.processor_account = "SandboxMerchant"
-        account.save()
-        endpoint = WebhookEndpoint(connector=connector)
-        token = endpoint.new_token()
-        endpoint.rotate(values, overlap=dt.timedelta(0))
-        endpoint.save()
-        endpoint.accounts.add(account)
-        paths[connector], accounts[connector] = endpoint.path(token), account
-    return paths, accounts
+    account = ConnectorAccount(name=name, connector=connector, environment="sandbox")
+    account.requests_per_second = requests_per_second
+    endpoint = WebhookEndpoint(connector=connector)
+    token = endpoint.new_token()
+    if connector == "stripe":
+        account.credentials = Credentials(Secret(key))
+        endpoint.rotate(WebhookSecrets(Secret(secret)), overlap=dt.timedelta(0))
+    else:
+        account.processor_account = "SandboxMerchant"
+        adyen = AdyenSecrets(hmac_key=Secret(ADYEN_KEY), username=ADYEN_USER, password=Secret(ADYEN_PASSWORD))
+        endpoint.rotate(adyen, overlap=dt.timedelta(0))
+    account.save()
+    endpoint.save()
+    endpoint.accounts.add(account)
+    return endpoint.path(token), account

@@ -1,0 +1,5 @@
+"""Months of both processors in one process under one virtual clock: `make simulate`, docs/simulation.md.
+
+The product's own receiver, inbox, merge, poller, breaker and listings run against the sandbox, which is processor and
+oracle. By seed everything goes wrong that can; after every step the promises are checked.
+"""

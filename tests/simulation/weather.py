@@ -1,0 +1,42 @@
+"""What goes wrong, drawn by seed: storms of faults, of our clock, of the post, and the calm between them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from typing import Any
+
+from connectors.sandbox.faults import KINDS
+from connectors.sandbox.sandbox import Sandbox
+
+_MINUTES = (-60, -20, -4, -2, 2, 4, 20, 60)
+# Faults of single answers only, and those that would make a processor contradict itself elsewhere: one that names another
+# refund in a list, or words nobody knows in an event it also posts, leaves no rule a way to the truth.
+_PATHS = {"duplicate_keys": "^/v1/refunds/", "wrong_id": "^/v1/refunds/", "unknown_status": "^/v1/refunds", "stale": "^/v1/refunds"}
+
+
+def draw_fault(rng: random.Random) -> dict[str, Any]:
+    """Settings of one fault, every kind as likely."""
+    kind = rng.choice(KINDS)
+    return {
+        "kind": kind,
+        "processor": "stripe",
+        "path": _PATHS.get(kind) or rng.choice(("", "", "/v1/events", "^/v1/refunds/", "^/v1/refunds$")),
+        "probability": rng.choice((0.3, 0.7, 1.0)),
+        "seconds": rng.choice((-7200, -400, -90, 90, 400, 7200)) if kind == "skewed_date" else rng.choice((1, 8)),
+        "status": rng.choice((500, 502, 503)),
+        "retry_after": rng.choice((None, 7, 90, 900)) if kind == "status" else rng.choice((7, 90, 900)),
+    }
+
+
+def draw_clock_error(rng: random.Random) -> dt.timedelta:
+    """By how much our clock is ahead; minutes to an hour, either way."""
+    return dt.timedelta(minutes=rng.choice(_MINUTES))
+
+
+def begin_storm(rng: random.Random, sandbox: Sandbox) -> list[str]:
+    """Switch one to three faults on; what to note of them."""
+    drawn = [draw_fault(rng) for _ in range(rng.choice((1, 1, 2, 3)))]
+    for settings in drawn:
+        sandbox.fault(**settings)
+    return [f"{fault['kind']} x{fault['probability']} on {fault['path'] or 'everything'}" for fault in drawn]
