@@ -17,13 +17,15 @@ from django_q.tasks import async_task
 from connectors import registry
 from connectors.models import ConnectorAccount
 from refunds import services
-from refunds.models import AccountPolling, CreationWindow, Heartbeat, Refund, Sighting
+from refunds.models import AccountPolling, CreationWindow, Heartbeat, Refund, Sighting, StatusReport
 from refunds.supervisor import worker_name
 
 log = logging.getLogger(__name__)
 
 APPLY_SECONDS = 30.0
 UNANSWERED_RINGS = 20
+FETCH_TASK_SECONDS = 240
+"""How long the queue lets a download run; less than its `retry`, after which it would be given out again."""
 _beaten_at = float("-inf")
 
 
@@ -64,6 +66,7 @@ def tick() -> None:
     on_deliveries_waiting()
     for account_id in accounts_due():
         async_task("refunds.tasks.poll_account", account_id, group="poll")
+    _look_after_reports()
 
 
 def poll_account(account_id: int) -> int:
@@ -74,6 +77,35 @@ def poll_account(account_id: int) -> int:
     if asked and account_id in accounts_due():
         async_task("refunds.tasks.poll_account", account_id, group="poll")
     return asked
+
+
+def on_report_kept(*, report_id: int, **_: Any) -> None:
+    """The doorbell for a report that was handed in."""
+    async_task("refunds.tasks.import_report", report_id, group="report")
+
+
+def fetch_report(report_id: int) -> None:
+    """Download a report, then let it be imported."""
+    beat()
+    report = StatusReport.objects.select_related("account").filter(pk=report_id).first()
+    if report is not None and services.fetch_report(report, alive=beat):
+        async_task("refunds.tasks.import_report", report_id, group="report")
+
+
+def import_report(report_id: int) -> None:
+    """Import a report for a while, and once more where it was too long for one turn."""
+    beat()
+    report = StatusReport.objects.select_related("account").filter(pk=report_id).first()
+    if report is not None and services.import_report(report, progress=lambda _: beat()):
+        async_task("refunds.tasks.import_report", report_id, group="report")
+
+
+def _look_after_reports() -> None:
+    services.expire_reports()
+    for report_id in services.reports_to_fetch():
+        async_task("refunds.tasks.fetch_report", report_id, group="report", timeout=FETCH_TASK_SECONDS)
+    for report_id in services.reports_to_import():
+        async_task("refunds.tasks.import_report", report_id, group="report")
 
 
 def accounts_due() -> list[int]:

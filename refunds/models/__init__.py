@@ -5,14 +5,22 @@ from refunds.models.alert import Alert, AlertKind
 from refunds.models.heartbeat import Heartbeat
 from refunds.models.observation import Mark, Observation
 from refunds.models.outbox import OutboxEvent
-from refunds.models.polling import AccountPolling, CreationWindow, Sighting
+from refunds.models.polling import AccountPolling, Backfill, CreationWindow, Sighting
 from refunds.models.refund import Refund, RefundQuerySet
+from refunds.models.report import (
+    ReportSource,
+    ReportState,
+    StatusReport,
+    StatusReportPart,
+    StatusReportRowError,
+)
 
 __all__ = [
     "AccountPolling",
     "Alert",
     "AlertKind",
     "ApiToken",
+    "Backfill",
     "CreationWindow",
     "Heartbeat",
     "Mark",
@@ -20,6 +28,11 @@ __all__ = [
     "OutboxEvent",
     "Refund",
     "RefundQuerySet",
+    "ReportSource",
+    "ReportState",
     "Scope",
     "Sighting",
+    "StatusReport",
+    "StatusReportPart",
+    "StatusReportRowError",
 ]

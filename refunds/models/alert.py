@@ -20,6 +20,8 @@ class AlertKind(models.TextChoices):
     REPEATED = "repeated", "signed tuple repeated"
     FROM_THE_FUTURE = "from_the_future", "fact dated in the future"
     CLOCK_SKEW = "clock_skew"
+    REPORT_FAILED = "report_failed", "status report missing"
+    REPORT_ROWS_UNREADABLE = "report_rows_unreadable", "rows of a status report unreadable"
 
 
 class Alert(models.Model):
