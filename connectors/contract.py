@@ -7,7 +7,7 @@ connectors.reading.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NoReturn
 
 import httpx
@@ -16,6 +16,7 @@ from connectors.errors import (
     ConnectorError,
     CredentialsRejected,
     MalformedAnswer,
+    MalformedReport,
     NotSupported,
     RefundNotFound,
     Refused,
@@ -32,6 +33,7 @@ from connectors.reading import (
     read_unix_time,
     retry_after_seconds,
 )
+from connectors.report_files import ReportLines, ReportTable
 from connectors.vocabulary import (
     Account,
     Acknowledgement,
@@ -48,11 +50,14 @@ from connectors.vocabulary import (
     NoCredentials,
     NoOptions,
     Operation,
+    OtherRow,
     Page,
     ReferenceState,
     RefundKind,
     RefundReference,
+    ReportItem,
     ReportReference,
+    RowError,
     Scope,
     Secret,
     Stage,
@@ -75,6 +80,7 @@ __all__ = [
     "Hint",
     "Item",
     "MalformedAnswer",
+    "MalformedReport",
     "Mark",
     "MarkKind",
     "Money",
@@ -82,13 +88,18 @@ __all__ = [
     "NoOptions",
     "NotSupported",
     "Operation",
+    "OtherRow",
     "Page",
     "ReferenceState",
     "RefundKind",
     "RefundNotFound",
     "RefundReference",
     "Refused",
+    "ReportItem",
+    "ReportLines",
     "ReportReference",
+    "ReportTable",
+    "RowError",
     "Scope",
     "Secret",
     "SignatureExpired",
@@ -192,6 +203,17 @@ class Connector:
     def report_request(self, report: ReportReference) -> httpx.Request:
         """The request that downloads a report, below the account's base URL; Refused if it would leave it."""
         raise NotSupported(f"{self.label} has no reports to download")
+
+    def reads_report(self, report: ReportReference) -> bool:
+        """Whether an announced report is, by its name, of a kind that `read_report` understands."""
+        return False
+
+    def read_report(self, lines: ReportLines) -> Iterator[ReportItem]:
+        """What each row of a report file says, one after the other and in constant memory.
+
+        RowError costs one row; MalformedReport ends the reading, and what was read before it stands.
+        """
+        raise NotSupported(f"{self.label} has no reports that could be read")
 
     def dashboard_url(self, reference: RefundReference) -> str:
         """Where staff can look at the refund in the processor's own pages; empty where there is no such link."""

@@ -5,7 +5,8 @@
     ├── CredentialsRejected    the key is wrong, expired or lacks a permission (401, 403)
     ├── RefundNotFound         the processor does not know this id (never read as "failed")
     ├── MalformedAnswer        it answered something we cannot read
-    │   └── UnknownStatus      it used a word this release does not know
+    │   ├── UnknownStatus      it used a word this release does not know
+    │   └── MalformedReport    a report file that cannot be read on: the wrong kind, cut off, no UTF-8
     ├── SignatureInvalid       a webhook nobody vouches for
     │   └── SignatureExpired   the signature is right, its timestamp is outside the tolerance
     ├── NotSupported           this processor has no such operation
@@ -59,6 +60,18 @@ class MalformedAnswer(ConnectorError):
 
 class UnknownStatus(MalformedAnswer):
     code = "unknown_status"
+
+
+class MalformedReport(MalformedAnswer):
+    """Says what is wrong, where, and what to do. `line` counts from 1, the header; `column` may be empty."""
+
+    code = "malformed_report"
+
+    def __init__(self, message: str, *, line: int, column: str = "") -> None:
+        place = f"line {line}, column {column}" if column else f"line {line}"
+        super().__init__(f"{place}: {message}")
+        self.line = line
+        self.column = column
 
 
 class SignatureInvalid(ConnectorError):

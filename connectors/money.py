@@ -55,6 +55,8 @@ def from_major(text: str, currency: str, exceptions: Mapping[str, int] | None = 
     if not major.is_finite():
         raise MoneyError(f"{text!r} is not an amount such as 12.34")
     digits = exponent(currency, exceptions)
+    if abs(major.adjusted()) > 40:
+        raise MoneyError(f"{text} {currency} is no amount anybody could mean")
     minor = major.scaleb(digits)
     if minor != minor.to_integral_value():
         raise MoneyError(f"{text} {currency} has more than {digits} decimals")

@@ -3,6 +3,8 @@
 The policy: only requests on the connector's allow-list, below its base URL; connect 5 s, read 20 s, 30 s for a whole
 exchange; at most 2 MiB of decoded body; no redirects, no cookies, no proxies from the environment. One log line a
 request, never a body or a secret. No retries: when to ask again is decided by the refund's own `next_poll_at`.
+
+Reports are the one exception to size and time: `download` streams them into a file, under limits of its own.
 """
 
 from __future__ import annotations
@@ -14,14 +16,25 @@ import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import IO, Self, TypeVar
 
 import aiohttp
 import httpx
 import structlog
 from httpx_aiohttp import AiohttpTransport
 
-from connectors.contract import Answer, Connector, ConnectorError, MalformedAnswer, Operation, Refused, Unavailable
+from connectors.contract import (
+    Answer,
+    Connector,
+    ConnectorError,
+    CredentialsRejected,
+    MalformedAnswer,
+    Operation,
+    RefundNotFound,
+    Refused,
+    ReportReference,
+    Unavailable,
+)  # fmt: skip
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -29,6 +42,12 @@ log = structlog.get_logger(__name__)
 CONNECT_SECONDS, READ_SECONDS, EXCHANGE_SECONDS = 5.0, 20.0, 30.0
 MAXIMUM_BODY_BYTES = 2 * 1024 * 1024
 MAXIMUM_EXCHANGES = 10
+DOWNLOAD_SECONDS = 120.0
+MAXIMUM_DOWNLOAD_BYTES = 1024 * 1024 * 1024
+MINIMUM_DOWNLOAD_RATE = 16 * 1024
+"""Bytes a second, as they come over the wire; looked at every so often."""
+_RATE_SECONDS = 20.0
+_PIECE_BYTES = 256 * 1024
 _Exchange = Callable[[Connector, httpx.Request, str], Awaitable[httpx.Response]]
 
 _tokens: dict[str, str] = {}
@@ -51,8 +70,12 @@ class Transport:
         *,
         connections: int = 64,
         exchange_seconds: float | None = None,
+        download_seconds: float = DOWNLOAD_SECONDS,
+        rate_seconds: float = _RATE_SECONDS,
     ) -> None:
         self._exchange_seconds = exchange_seconds
+        self._download_seconds = download_seconds
+        self._rate_seconds = rate_seconds
         self._token_locks: dict[str, asyncio.Lock] = {}
         self._http = http or AiohttpTransport(client=lambda: _session(connections))
 
@@ -70,6 +93,72 @@ class Transport:
         if connector.supports("authenticate"):
             await self._authenticate(connector)
         return await self._drive(connector, operation, flow, self._exchange_with_token)
+
+    async def download(self, connector: Connector, report: ReportReference, into: IO[bytes]) -> int:
+        """Stream a report into a file; returns its size, decoded. Raises a ConnectorError where it did not come whole.
+
+        The connector checks the report's address before it puts a credential beside it (`report_request`).
+        """
+        if connector.supports("authenticate"):
+            await self._authenticate(connector)
+        request = connector.report_request(report)
+        _refuse_unless_allowed(connector, request)
+        request.headers.update({"User-Agent": _USER_AGENT, "Accept": "*/*"})
+        request.extensions["timeout"] = _TIMEOUT
+        started, outcome = time.monotonic(), "-"
+        try:
+            async with asyncio.timeout(self._download_seconds):
+                response = await self._http.handle_async_request(request)
+                outcome = str(response.status_code)
+                try:
+                    return await self._receive(connector, response, into)
+                finally:
+                    await response.aclose()
+        except CredentialsRejected:
+            # A token that has expired is fetched anew with the next attempt.
+            _tokens.pop(connector.account.name, None)
+            raise
+        except (TimeoutError, httpx.TimeoutException) as error:
+            outcome = f"{outcome} timeout"
+            raise Unavailable(f"{connector.label} did not send the report in time") from error
+        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+            outcome = f"{outcome} {type(error).__name__}"
+            raise Unavailable(f"the report did not come whole ({type(error).__name__})") from error
+        finally:
+            _log(connector, request, "report", outcome, started)
+
+    async def _receive(self, connector: Connector, response: httpx.Response, into: IO[bytes]) -> int:
+        if response.status_code == 404:
+            raise RefundNotFound(f"{connector.label} has no such report, or no longer", http_status=404)
+        if response.status_code != 200:
+            # Its words are not read: an error's body may be endless too.
+            connector.raise_for(httpx.Response(response.status_code, headers=_plain_headers(response)))
+        size = 0
+        async for piece in _decoded(response, self._at_a_decent_rate(connector, _raw(response))):
+            size += len(piece)
+            if size > MAXIMUM_DOWNLOAD_BYTES:
+                raise MalformedAnswer("the report is larger than 1 GiB")
+            into.write(piece)
+        promised = response.headers.get("content-length", "")
+        if "content-encoding" not in response.headers and promised.isdigit() and int(promised) != size:
+            raise Unavailable(f"the report was cut off: {size} of {promised} bytes came")
+        return size
+
+    async def _at_a_decent_rate(self, connector: Connector, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The chunks as they come; Unavailable once they come too slowly, or not at all for too long."""
+        since, came = time.monotonic(), 0
+        while True:
+            async with asyncio.timeout(READ_SECONDS):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return
+            came += len(chunk)
+            passed = time.monotonic() - since
+            if passed >= self._rate_seconds:
+                if came < MINIMUM_DOWNLOAD_RATE * passed:
+                    raise Unavailable(f"{connector.label} sends the report too slowly ({came / passed:.0f} bytes/s)")
+                since, came = time.monotonic(), 0
+            yield chunk
 
     async def _authenticate(self, connector: Connector, *, instead_of: str = "") -> None:
         """Give the connector its account's token; where there is none but `instead_of`, one caller fetches it."""
@@ -108,7 +197,6 @@ class Transport:
         raise MalformedAnswer(f"no answer after {MAXIMUM_EXCHANGES} exchanges")
 
     async def _exchange(self, connector: Connector, request: httpx.Request, flow: str) -> httpx.Response:
-        account = connector.account
         _refuse_unless_allowed(connector, request)
         request.headers["User-Agent"] = _USER_AGENT
         request.extensions["timeout"] = _TIMEOUT
@@ -134,11 +222,17 @@ class Transport:
             outcome = type(error).__name__
             raise Unavailable(f"{connector.label} could not be reached ({outcome})") from error
         finally:
-            log.info(
-                "processor_asked", connector=type(connector).__name__, account=account.name, flow=flow,
-                method=request.method, path=request.url.path, status=outcome,
-                ms=round((time.monotonic() - started) * 1000), processor_request_id=request_id,
-            )  # fmt: skip
+            _log(connector, request, flow, outcome, started, request_id)
+
+
+def _log(
+    connector: Connector, request: httpx.Request, flow: str, outcome: object, started: float, request_id: str = ""
+) -> None:
+    log.info(
+        "processor_asked", connector=type(connector).__name__, account=connector.account.name, flow=flow,
+        method=request.method, path=request.url.path, status=outcome,
+        ms=round((time.monotonic() - started) * 1000), processor_request_id=request_id,
+    )  # fmt: skip
 
 
 def _session(connections: int) -> aiohttp.ClientSession:
@@ -156,24 +250,35 @@ def _refuse_unless_allowed(connector: Connector, request: httpx.Request) -> None
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """The decoded body, never more than the limit: a compressed body is unpacked as far as the limit and no further."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding in ("identity", ""):
-        unpack = None
-    elif encoding in ("gzip", "deflate"):
-        unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)
-    else:
-        raise MalformedAnswer(f"the answer is encoded as {encoding[:20]!r}, which was not asked for")
+    """The decoded body, never more than the limit."""
     body = bytearray()
-    async for chunk in _raw(response):
-        room = MAXIMUM_BODY_BYTES - len(body) + 1
-        try:
-            body += chunk if unpack is None else unpack.decompress(chunk, room)
-        except zlib.error as error:
-            raise MalformedAnswer("the answer's compression is broken") from error
+    async for piece in _decoded(response, _raw(response)):
+        body += piece
         if len(body) > MAXIMUM_BODY_BYTES:
             raise MalformedAnswer("the answer is larger than 2 MiB")
     return bytes(body)
+
+
+async def _decoded(response: httpx.Response, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The body without its encoding, unpacked in small pieces: whoever takes them may stop at any limit."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("identity", ""):
+        async for chunk in chunks:
+            yield chunk
+        return
+    if encoding not in ("gzip", "deflate"):
+        raise MalformedAnswer(f"the answer is encoded as {encoding[:20]!r}, which was not asked for")
+    unpack, came = zlib.decompressobj(zlib.MAX_WBITS | 32), 0
+    async for chunk in chunks:
+        rest, came = chunk, came + len(chunk)
+        while rest and not unpack.eof:
+            try:
+                yield unpack.decompress(rest, _PIECE_BYTES)
+            except zlib.error as error:
+                raise MalformedAnswer("the answer's compression is broken") from error
+            rest = unpack.unconsumed_tail
+    if came and not unpack.eof:
+        raise MalformedAnswer("the answer's compression ends too early")
 
 
 def _raw(response: httpx.Response) -> AsyncIterator[bytes]:

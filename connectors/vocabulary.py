@@ -204,6 +204,26 @@ class Unreadable:
 Item = Fact | Hint | Mark | Unreadable
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowError:
+    """One row of a report file that cannot be read; it costs the others nothing. `line` counts from 1, the header."""
+
+    line: int
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OtherRow:
+    """One row of a report file that says nothing about a refund's stage: counted, and passed over."""
+
+    scope: Scope = Scope()
+
+
+ReportItem = Fact | RowError | OtherRow
+"""What a row of a report file is to us."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of a listing or of a change feed; `next_cursor` is None on the last one."""

@@ -14,8 +14,9 @@ class RefundsConfig(AppConfig):
 
     def ready(self) -> None:
         from connectors.inbox import deliveries_waiting
-        from refunds import checks, tasks  # noqa: F401  (checks registers the system checks)
+        from refunds import checks, services, tasks  # noqa: F401  (checks registers the system checks)
 
+        services.report_kept.connect(tasks.on_report_kept, dispatch_uid="refunds.report")
         deliveries_waiting.connect(tasks.on_deliveries_waiting, dispatch_uid="refunds.doorbell")
         post_migrate.connect(_keep_the_roles, sender=self, dispatch_uid="refunds.roles")
         post_save.connect(_show_anew, sender="connectors.ConnectorAccount", dispatch_uid="refunds.projection")

@@ -24,6 +24,7 @@ class Action(enum.StrEnum):
     HANDLE_EVENTS = "hand in processors' events"
     EXPORT_REPORTS = "download reports"
     SEE_PERSONAL_DATA = "see customers' personal data"
+    IMPORT_REPORTS = "see and import status reports"
     SEE_DELIVERIES = "see webhook deliveries"
     REPLAY_DELIVERIES = "replay webhook deliveries"
     EDIT_ACCOUNTS = "edit accounts, endpoints and secrets"
@@ -38,11 +39,12 @@ class Role(enum.StrEnum):
 
 
 _EVERYBODY = frozenset({Action.READ_REFUNDS, Action.SYNC_REFUNDS, Action.EXPORT_REPORTS})
-_ENGINEER = _EVERYBODY | {Action.SEE_DELIVERIES, Action.REPLAY_DELIVERIES, Action.EDIT_ACCOUNTS}
+_FINANCE = _EVERYBODY | {Action.IMPORT_REPORTS}
+_ENGINEER = _FINANCE | {Action.SEE_DELIVERIES, Action.REPLAY_DELIVERIES, Action.EDIT_ACCOUNTS}
 
 ROLES: Mapping[Role, frozenset[Action]] = {
     Role.SUPPORT: _EVERYBODY,
-    Role.FINANCE: _EVERYBODY,
+    Role.FINANCE: _FINANCE,
     Role.ENGINEER: _ENGINEER,
     Role.ADMIN: _ENGINEER | {Action.MANAGE_ACCESS, Action.SEE_PERSONAL_DATA},
 }

@@ -20,7 +20,7 @@ from django_q.tasks import async_task
 from connectors import registry
 from connectors.models import ConnectorAccount
 from refunds import services, ticker
-from refunds.models import AccountPolling, CreationWindow, Heartbeat, Refund, Sighting
+from refunds.models import AccountPolling, CreationWindow, Heartbeat, Refund, Sighting, StatusReport
 from refunds.supervisor import worker_name
 
 log = structlog.get_logger(__name__)
@@ -29,6 +29,8 @@ APPLY_SECONDS = 30.0
 UNANSWERED_RINGS = 20
 POLLED_TOGETHER = 32
 """How many accounts one task polls side by side."""
+FETCH_TASK_SECONDS = 240
+"""How long the queue lets a download run; less than its `retry`, after which it would be given out again."""
 _beaten_at = float("-inf")
 
 
@@ -82,6 +84,7 @@ def tick() -> None:
         services.watch_endpoints,
         services.verify_sample,
         services.forget_tallies,
+        look_after_reports,
         services.purge_deliveries,
     ):
         services.take_step(step)
@@ -128,6 +131,36 @@ def poll_account(account_id: int) -> int:
     """Poll one account for one turn; returns how many questions were put."""
     account = ConnectorAccount.objects.filter(pk=account_id, enabled=True).first()
     return services.poll_account(account) if account else 0
+
+
+def on_report_kept(*, report_id: int, **_: Any) -> None:
+    """The doorbell for a report that was handed in."""
+    async_task("refunds.tasks.import_report", report_id, group="report")
+
+
+def fetch_report(report_id: int) -> None:
+    """Download a report, then let it be imported."""
+    beat()
+    report = StatusReport.objects.select_related("account").filter(pk=report_id).first()
+    if report is not None and services.fetch_report(report, alive=beat):
+        async_task("refunds.tasks.import_report", report_id, group="report")
+
+
+def import_report(report_id: int) -> None:
+    """Import a report for a while, and once more where it was too long for one turn."""
+    beat()
+    report = StatusReport.objects.select_related("account").filter(pk=report_id).first()
+    if report is not None and services.import_report(report, progress=lambda _: beat()):
+        async_task("refunds.tasks.import_report", report_id, group="report")
+
+
+def look_after_reports() -> None:
+    """A task for each report that is to be fetched or imported; those that have served their time go."""
+    services.expire_reports()
+    for report_id in services.reports_to_fetch():
+        async_task("refunds.tasks.fetch_report", report_id, group="report", timeout=FETCH_TASK_SECONDS)
+    for report_id in services.reports_to_import():
+        async_task("refunds.tasks.import_report", report_id, group="report")
 
 
 def accounts_due() -> list[int]:

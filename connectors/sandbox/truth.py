@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from connectors.sandbox.config import ADYEN, STRIPE
@@ -39,11 +39,25 @@ STAGES: Mapping[str, Mapping[str, str]] = {
 """The processor's word -> our stage. A word that is not here (REFUND_NOT_CLEARED, an invented one) changes nothing."""
 
 BOOKED_STAGES = {
-    "SentForRefund": "pending",
+    # The same as REFUND: sent to the scheme, not booked yet.
+    "SentForRefund": "accepted",
     "Refunded": "succeeded",
     "RefundFailed": "failed",
     "RefundedReversed": "returned",
 }
+
+RANKS = {
+    "requested": 1,
+    "requires_action": 2,
+    "pending": 3,
+    "accepted": 4,
+    "voided": 5,
+    "canceled": 6,
+    "succeeded": 7,
+    "failed": 8,
+    "returned": 9,
+}
+"""Of two stages said for the same second, the greater one is the later one."""
 
 STATUSES = {
     "requested": "PENDING",
@@ -101,6 +115,16 @@ class TruthRecord:
     life: str
     history: tuple[TruthState, ...]
     bookings: tuple[tuple[dt.datetime, str], ...]
+    published: tuple[tuple[dt.datetime, str], ...]
+    """The bookings that were written to a status report."""
+
+    def stage_in_force(self, heard: Callable[[TruthState], bool] = lambda _: True) -> str:
+        """The stage for somebody who heard these of the webhooks and has read every status report; the latest of both
+        counts. Empty where nobody told them anything."""
+        spoken = [state for state in self.history if state.event_ids and state.native_status in STAGES[self.processor]]
+        told = [(state.at, RANKS[state.stage], state.stage) for state in spoken if heard(state)]
+        told += [(at, RANKS[BOOKED_STAGES[word]], BOOKED_STAGES[word]) for at, word in self.published]
+        return max(told)[2] if told else ""
 
 
 def record(refund: Refund, payment: Payment, account: str) -> TruthRecord:
@@ -130,6 +154,7 @@ def record(refund: Refund, payment: Payment, account: str) -> TruthRecord:
         life=refund.life,
         history=history,
         bookings=tuple((booking.at, booking.record_type) for booking in refund.bookings),
+        published=tuple((booking.at, booking.record_type) for booking in refund.bookings if booking.accounting_report),
     )
 
 

@@ -5,8 +5,15 @@ from refunds.models.alert import Alert, AlertKind
 from refunds.models.heartbeat import Heartbeat
 from refunds.models.observation import Mark, Observation
 from refunds.models.outbox import OutboxEvent
-from refunds.models.polling import AccountPolling, CreationWindow, Sighting
+from refunds.models.polling import AccountPolling, Backfill, CreationWindow, Sighting
 from refunds.models.refund import Refund, RefundQuerySet
+from refunds.models.report import (
+    ReportSource,
+    ReportState,
+    StatusReport,
+    StatusReportPart,
+    StatusReportRowError,
+)
 from refunds.models.tally import TransitionTally
 
 __all__ = [
@@ -14,6 +21,7 @@ __all__ = [
     "Alert",
     "AlertKind",
     "ApiToken",
+    "Backfill",
     "CreationWindow",
     "Heartbeat",
     "Mark",
@@ -21,7 +29,12 @@ __all__ = [
     "OutboxEvent",
     "Refund",
     "RefundQuerySet",
+    "ReportSource",
+    "ReportState",
     "Scope",
     "Sighting",
+    "StatusReport",
+    "StatusReportPart",
+    "StatusReportRowError",
     "TransitionTally",
 ]

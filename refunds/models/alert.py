@@ -22,6 +22,8 @@ class AlertKind(models.TextChoices):
     CLOCK_SKEW = "clock_skew"
     TICK_FAILED = "tick_failed", "a step of the ticker fails"
     NOT_ITS_LOG = "not_its_log", "refund does not show its log"
+    REPORT_FAILED = "report_failed", "status report missing"
+    REPORT_ROWS_UNREADABLE = "report_rows_unreadable", "rows of a status report unreadable"
 
 
 class Alert(models.Model):

@@ -127,6 +127,27 @@ class CreationWindow(models.Model):
         return f"account {self.account_id}, {self.day}"
 
 
+class Backfill(models.Model):
+    """A span of creation times somebody had listed, with how far that came: what was stopped goes on from there."""
+
+    account = models.ForeignKey(ConnectorAccount, on_delete=models.CASCADE, related_name="+")
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    cursor = models.CharField(max_length=500, blank=True, default="", help_text="Of the next page; empty: the first.")
+    pages = models.PositiveIntegerField(default=0)
+    refunds = models.PositiveIntegerField(default=0)
+    new = models.PositiveIntegerField(default=0)
+    changed = models.PositiveIntegerField(default=0)
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.account_id}: {self.since:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M} UTC"
+
+
 class Sighting(models.Model):
     """A refund somebody mentioned (a hint) that we hold no evidence of: asked about until it is found."""
 

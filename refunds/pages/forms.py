@@ -19,6 +19,7 @@ from refunds.identifiers import YEARS
 from refunds.pages import words
 from refunds.pages.queues import Queue
 from refunds.permissions import accounts_of
+from refunds.services import MAXIMUM_REPORT_BYTES, connectors_with_reports
 
 _STATUSES = [(status.value, words.STATUSES[status]) for status in Status]
 _STAGES = [(stage.word, words.STAGES[stage]) for stage in Stage]
@@ -141,6 +142,25 @@ class ReportForm(forms.Form):
 
     def problems(self) -> list[tuple[str, str]]:
         return problems_of(self)
+
+
+class UploadForm(forms.Form):
+    """A status report somebody hands in, for one of the accounts whose processor makes them."""
+
+    account = _AccountChoice(None, to_field_name="name", empty_label=None)
+    file = forms.FileField(
+        label="Report file", allow_empty_file=True, widget=forms.FileInput(attrs={"accept": ".csv,text/csv"})
+    )
+
+    def __init__(self, data: Any, files: Any, *, user: User) -> None:
+        super().__init__(data, files)
+        _choose_from(self, "account", accounts_of(user).filter(connector__in=connectors_with_reports()))
+
+    def clean_file(self) -> Any:
+        file = self.cleaned_data["file"]
+        if file.size > MAXIMUM_REPORT_BYTES:
+            raise forms.ValidationError("The file is larger than 1 GiB. Make the report for a shorter time.")
+        return file
 
 
 class AskForm(forms.Form):

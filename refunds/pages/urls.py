@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from refunds.pages.views import accounts, home, listing, refund, report, search, theme
+from refunds.pages.views import accounts, home, listing, refund, report, search, status_reports, theme
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -13,6 +13,8 @@ urlpatterns = [
     path("refunds/<int:pk>/check/", refund.check, name="check"),
     path("report/", report.report, name="report"),
     path("report.csv", report.download, name="report_csv"),
+    path("status-reports/", status_reports.status_reports, name="status_reports"),
+    path("status-reports/<int:pk>/", status_reports.status_report, name="status_report"),
     path("accounts/", accounts.accounts, name="accounts"),
     path("theme/", theme.choose, name="theme"),
 ]

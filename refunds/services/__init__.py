@@ -1,7 +1,7 @@
 """Every write to what we know of refunds. Transactions begin here and in the inbox's `keep`, nowhere else."""
 
 from refunds.services.asking import NetworkInTransaction, processors_replaced_by
-from refunds.services.backfill import BackfillProgress, backfill
+from refunds.services.backfill import AnotherIsAtIt, backfill
 from refunds.services.checking import AccountCheck, check_account
 from refunds.services.deliveries import apply_deliveries
 from refunds.services.events import HandledEvent, UnifiedEvent, UnverifiedEvent, handle_event
@@ -21,13 +21,28 @@ from refunds.services.purging import purge_deliveries
 from refunds.services.recording import Recorded, record_facts
 from refunds.services.registration import Outcome, Registered, Registration, register_refunds
 from refunds.services.rehearsal import DryRunChange, dry_run
+from refunds.services.report_import import import_now, import_report, reports_to_import
+from refunds.services.reports import (
+    MAXIMUM_REPORT_BYTES,
+    KeptReport,
+    connectors_with_reports,
+    expire_reports,
+    fetch_now,
+    fetch_report,
+    keep_report,
+    report_at,
+    report_kept,
+    reports_to_fetch,
+)
 from refunds.services.syncing import SyncResult, get_refund, sync_refund
 
 __all__ = [
+    "MAXIMUM_REPORT_BYTES",
     "AccountCheck",
-    "BackfillProgress",
+    "AnotherIsAtIt",
     "DryRunChange",
     "HandledEvent",
+    "KeptReport",
     "Mismatch",
     "NetworkInTransaction",
     "Outcome",
@@ -40,13 +55,20 @@ __all__ = [
     "apply_deliveries",
     "backfill",
     "check_account",
+    "connectors_with_reports",
     "dry_run",
+    "expire_reports",
+    "fetch_now",
+    "fetch_report",
     "fold_anew",
     "forget_tallies",
     "get_refund",
     "handle_event",
+    "import_now",
+    "import_report",
     "item_of_answer",
     "item_of_event",
+    "keep_report",
     "poll_account",
     "processors_replaced_by",
     "purge_deliveries",
@@ -54,6 +76,10 @@ __all__ = [
     "record_facts",
     "register_refunds",
     "release_held",
+    "report_at",
+    "report_kept",
+    "reports_to_fetch",
+    "reports_to_import",
     "show_anew",
     "sync_refund",
     "take_step",

@@ -10,7 +10,7 @@ import datetime as dt
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import uvloop
@@ -26,6 +26,7 @@ from connectors.contract import (
     MalformedAnswer,
     Operation,
     RefundNotFound,
+    ReportReference,
     Unavailable,
 )  # fmt: skip
 from connectors.keyring import CannotOpen
@@ -116,6 +117,25 @@ def refuse_in_transaction() -> None:
     """Raise NetworkInTransaction inside an open transaction; a test case's own block does not count."""
     if any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks):
         raise NetworkInTransaction("close the transaction before asking a processor")
+
+
+def download(account: ConnectorAccount, report: ReportReference, into: IO[bytes]) -> None:
+    """Stream a report of an account into a file. Raises the ConnectorError that stopped it.
+
+    Says nothing of the account's breaker or credentials: reports have a host and a credential of their own.
+    """
+    refuse_in_transaction()
+    try:
+        connector = account.speaks()
+    except (CannotOpen, ValueError) as error:
+        raise CredentialsRejected(f"{account.name} has no credentials that can be used: {error}") from error
+
+    async def drive() -> None:
+        async with Transport(_http, connections=1) as transport:
+            await transport.download(connector, report, into)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(drive())
 
 
 async def _drive(

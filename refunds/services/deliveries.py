@@ -8,6 +8,7 @@ blame: a poisoned delivery stops nobody else and costs nobody else an attempt.
 from __future__ import annotations
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -31,9 +32,10 @@ from connectors.contract import (
 )
 from connectors.models import ConnectorAccount, WebhookDelivery, WebhookEndpoint
 from refunds.facts import Source
-from refunds.models import AccountPolling, Alert, AlertKind, Refund, RefundQuerySet, Sighting
+from refunds.models import AccountPolling, Alert, AlertKind, Refund, Sighting
 from refunds.models import Mark as MarkRow
 from refunds.services import items, recording
+from refunds.services.reports import announce
 
 log = structlog.get_logger(__name__)
 
@@ -330,41 +332,60 @@ def keep_marks(marks: Iterable[tuple[ConnectorAccount, Mark, WebhookDelivery | N
     )
 
 
-def follow_hints(hints: Iterable[tuple[ConnectorAccount, Hint]]) -> None:
-    """Ask again soon: about the refund that was named, the payment's refunds, or, knowing none, what has changed."""
-    now = timezone.now()
+def follow_hints(hints: Sequence[tuple[ConnectorAccount, Hint]]) -> None:
+    """Ask again soon: about the refund that was named, the payment's refunds, or, knowing none, what has changed.
+
+    A few statements an account, however many hints there are.
+    """
+    announce(hints)
+    by_account: dict[ConnectorAccount, list[RefundReference]] = defaultdict(list)
     for account, hint in hints:
-        if hint.report is not None:
-            log.info("report_announced", account=account.name, report=hint.report.name[:120])
-            continue
-        reference = hint.reference
-        known = _referred_to(account, reference)
-        if account.connector_class.supports("get_refund"):
-            if known.update(next_poll_at=now):
-                continue
-            if reference.connector_refund_id:
-                _sight(account, reference, now=now)
-                continue
+        if hint.report is None:
+            by_account[account].append(hint.reference)
+    now = timezone.now()
+    unsettled = [account for account, references in by_account.items() if not _look_again(account, references, now=now)]
+    for account in unsettled:
         AccountPolling.of(account)
-        AccountPolling.objects.filter(account=account, next_changes_at__gt=now).update(next_changes_at=now)
+    if unsettled:
+        AccountPolling.objects.filter(account__in=unsettled, next_changes_at__gt=now).update(next_changes_at=now)
 
 
-def _referred_to(account: ConnectorAccount, reference: RefundReference) -> RefundQuerySet:
-    if reference.connector_refund_id:
-        return Refund.objects.filter(account=account, connector_refund_id=reference.connector_refund_id)
-    if reference.connector_transaction_id:
-        payment = reference.connector_transaction_id
-        by_either_id = Q(connector_transaction_id=payment) | Q(other_transaction_id=payment)
-        return Refund.objects.filter(by_either_id, account=account)
-    return Refund.objects.none()
+def _look_again(account: ConnectorAccount, references: Sequence[RefundReference], *, now: dt.datetime) -> bool:
+    """Let every refund that is referred to be asked about now; False where that does not answer all the hints."""
+    if not account.connector_class.supports("get_refund"):
+        return False
+    named = {r.connector_refund_id: r for r in references if r.connector_refund_id}
+    payments = {r.connector_transaction_id for r in references if not r.connector_refund_id}
+    known = {refund for refund, *_ in _ask_now(account, Q(connector_refund_id__in=named), now=now)} if named else set()
+    _sight(account, [named[refund] for refund in sorted(named.keys() - known)], now=now)
+    refunded = {i for _, *ids in _ask_now(account, _of_payments(payments), now=now) for i in ids} if payments else set()
+    return payments <= refunded - {""}
 
 
-def _sight(account: ConnectorAccount, reference: RefundReference, *, now: dt.datetime) -> None:
-    sighting = Sighting(
-        account=account,
-        connector_refund_id=reference.connector_refund_id[:255],
-        connector_transaction_id=reference.connector_transaction_id[:255],
-        seen_at=now,
-        next_poll_at=now,
+def _of_payments(payments: Iterable[str]) -> Q:
+    """Refunds of these payments, by either id."""
+    ids = [payment for payment in payments if payment]
+    return Q(connector_transaction_id__in=ids) | Q(other_transaction_id__in=ids)
+
+
+def _ask_now(account: ConnectorAccount, which: Q, *, now: dt.datetime) -> list[tuple[str, str, str]]:
+    """Make these refunds due; the refund's and the payment's ids of each."""
+    found = Refund.objects.filter(which, account=account)
+    found.update(next_poll_at=now)
+    return list(found.values_list("connector_refund_id", "connector_transaction_id", "other_transaction_id"))
+
+
+def _sight(account: ConnectorAccount, references: Iterable[RefundReference], *, now: dt.datetime) -> None:
+    Sighting.objects.bulk_create(
+        [
+            Sighting(
+                account=account,
+                connector_refund_id=reference.connector_refund_id[:255],
+                connector_transaction_id=reference.connector_transaction_id[:255],
+                seen_at=now,
+                next_poll_at=now,
+            )
+            for reference in references
+        ],
+        ignore_conflicts=True,
     )
-    Sighting.objects.bulk_create([sighting], ignore_conflicts=True)

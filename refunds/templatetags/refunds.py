@@ -17,7 +17,7 @@ from connectors.contract import Connector, Money, Stage, Status
 from connectors.models import ConnectorAccount
 from connectors.money import MoneyError, exponent, to_major
 from refunds.facts import STATUS_OF, Source
-from refunds.models import Refund
+from refunds.models import Refund, ReportState, StatusReport
 from refunds.operations.health import Health
 from refunds.pages import words
 from refunds.pages.queues import Queue
@@ -158,6 +158,22 @@ def _badge(look: str, word: str, remark: str = "") -> SafeString:
     return format_html('<span class="badge badge-{}">{}{}{}</span>', look, icon(_ICONS.get(look, look)), word, more)
 
 
+_REPORT_LOOKS = {
+    ReportState.IMPORTED: "succeeded",
+    ReportState.REFUSED: "failed",
+    ReportState.GIVEN_UP: "failed",
+    ReportState.SUPERSEDED: "canceled",
+}
+
+
+@register.simple_tag
+def report_state(report: StatusReport) -> SafeString:
+    """The badge of a status report's state; how far it is while it is being imported."""
+    remark = f"{report.percent} %" if report.state == ReportState.STORED and report.offset else ""
+    look = _REPORT_LOOKS.get(ReportState(report.state), "pending")
+    return _badge(look, report.get_state_display().capitalize(), remark)
+
+
 @register.simple_tag
 def checked(refund: Refund) -> SafeString:
     """When the processor last answered about this refund, or that it cannot be asked."""
@@ -241,6 +257,8 @@ def navigation(context: template.Context) -> dict[str, Any]:
     pages = [("home", "Home", "home"), ("refunds", "Refunds", "refunds refund search")]
     if may(user, Action.EXPORT_REPORTS):
         pages.append(("report", "Report", "report"))
+    if may(user, Action.IMPORT_REPORTS):
+        pages.append(("status_reports", "Status reports", "status_reports status_report"))
     if may(user, Action.SEE_DELIVERIES):
         pages.append(("accounts", "Accounts", "accounts"))
     if user.is_staff:

@@ -10,8 +10,8 @@ from tests.factories import UserFactory
 from tests.pages import world as worlds
 from tests.pages.conftest import Person
 
-PAGES = ["/", "/refunds/", "/search/?q=x", "/report/", "/report.csv", "/accounts/"]
-EVERYBODY = set(PAGES) - {"/accounts/"}
+PAGES = ["/", "/refunds/", "/search/?q=x", "/report/", "/report.csv", "/status-reports/", "/accounts/"]
+EVERYBODY = set(PAGES) - {"/status-reports/", "/accounts/"}
 
 
 @pytest.mark.django_db
@@ -34,7 +34,7 @@ def test_nothing_is_posted_without_a_sign_in(address):
     ("role", "allowed"),
     [
         (Role.SUPPORT, EVERYBODY),
-        (Role.FINANCE, EVERYBODY),
+        (Role.FINANCE, EVERYBODY | {"/status-reports/"}),
         (Role.ENGINEER, set(PAGES)),
         (Role.ADMIN, set(PAGES)),
     ],

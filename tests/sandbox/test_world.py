@@ -186,7 +186,22 @@ def test_a_booking_counts_as_reported_once_a_report_holds_it(sandbox: Sandbox, c
     before = sandbox.truth_of(refund.refund_id)
     sandbox.write_reports()
     assert (before.stage, before.reported_stage) == ("accepted", "")
-    assert sandbox.truth_of(refund.refund_id) == replace(before, reported_stage="succeeded")
+    after = sandbox.truth_of(refund.refund_id)
+    assert after == replace(before, reported_stage="succeeded", published=before.bookings)
+    assert (before.stage_in_force(), after.stage_in_force()) == ("accepted", "succeeded")
+
+
+def test_the_stage_in_force_is_the_latest_of_what_was_heard_and_what_was_booked(
+    sandbox: Sandbox, clock: VirtualClock
+) -> None:
+    refund = sandbox.start_refund("adyen", life="late_failure")
+    clock.advance(days=20)
+    assert (
+        sandbox.truth_of(refund.refund_id).stage_in_force(lambda state: state.native_status == "REFUND") == "accepted"
+    )
+    assert sandbox.truth_of(refund.refund_id).stage_in_force(lambda _: False) == ""
+    sandbox.write_reports()
+    assert sandbox.truth_of(refund.refund_id).stage_in_force(lambda _: False) == "failed"
 
 
 @pytest.mark.parametrize(

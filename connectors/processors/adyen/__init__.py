@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -23,6 +23,8 @@ from connectors.contract import (
     Item,
     MalformedAnswer,
     Refused,
+    ReportItem,
+    ReportLines,
     ReportReference,
     Scope,
     SignatureInvalid,
@@ -31,7 +33,7 @@ from connectors.contract import (
     read_object,
     read_text,
 )
-from connectors.processors.adyen import settings
+from connectors.processors.adyen import reports, settings
 from connectors.processors.adyen.notifications import (
     CURRENCY_EXPONENTS,
     FAILURE_REASONS,
@@ -75,6 +77,12 @@ class Adyen(Connector):
         if not report.url.startswith(base) or not re.fullmatch(_REPORT_PATH, path):
             raise Refused(f"{self.label}: the report's address is not one of its report pages")
         return self.get(path)
+
+    def reads_report(self, report: ReportReference) -> bool:
+        return reports.is_readable(report.name)
+
+    def read_report(self, lines: ReportLines) -> Iterator[ReportItem]:
+        return reports.read(lines)
 
     def verify_webhook(self, delivery: Delivery, endpoint: Endpoint) -> None:
         """/development-resources/webhooks/secure-webhooks: Basic authentication, and the HMAC of every item.

@@ -57,8 +57,9 @@ STAGES: Mapping[str, Stage] = {
     "TECHNICAL_CANCEL false": Stage.FAILED,
     "POSTPONED_REFUND true": Stage.PENDING,
     "VOID_PENDING_REFUND true": Stage.CANCELED,
-    # Record types of the payment accounting report (/reporting/payment-accounting-report).
-    "SentForRefund": Stage.PENDING,
+    # Record types of the payment accounting report (/reporting/payment-accounting-report). SentForRefund says what a
+    # REFUND that succeeded says, an hour later: were it PENDING, a refund would step back from what was shown.
+    "SentForRefund": Stage.ACCEPTED,
     "Refunded": Stage.SUCCEEDED,
     "RefundedExternally": Stage.SUCCEEDED,
     "RefundFailed": Stage.FAILED,

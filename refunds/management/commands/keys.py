@@ -69,7 +69,8 @@ def sealed_values() -> Iterator[tuple[str, list[Any]]]:
 
 def _batches(model: type[models.Model], column: str) -> Iterator[list[Any]]:
     manager, last = model._default_manager, 0
-    while batch := list(manager.filter(pk__gt=last).order_by("pk")[:_BATCH]):
+    at_once = getattr(model, "SEALED_AT_ONCE", _BATCH)
+    while batch := list(manager.filter(pk__gt=last).order_by("pk")[:at_once]):
         yield [row for row in batch if getattr(row, column)]
         last = batch[-1].pk
 

@@ -1,0 +1,241 @@
+"""Status reports: announced, downloaded or handed in, and kept sealed until they are imported.
+
+What happens to a report is written in its own row, so whatever is left undone is found again by the ticker.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from tempfile import TemporaryFile
+from typing import IO
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.dispatch import Signal
+from django.utils import timezone
+
+from connectors import registry
+from connectors.contract import (
+    ConnectorError,
+    Hint,
+    MalformedReport,
+    NotSupported,
+    ReportLines,
+    ReportReference,
+    Unavailable,
+)  # fmt: skip
+from connectors.models import ConnectorAccount
+from connectors.transport import MAXIMUM_DOWNLOAD_BYTES
+from refunds.models import Alert, AlertKind, ReportSource, ReportState, StatusReport, StatusReportPart
+from refunds.models.report import PART_BYTES
+from refunds.services import asking
+
+log = structlog.get_logger(__name__)
+
+report_kept = Signal()
+"""Sent with `report_id` when somebody waits for a report that was handed in; without it the ticker finds it too."""
+
+FETCH_LEASE_SECONDS = 300.0
+FETCH_BACKOFF = (*(dt.timedelta(minutes=m) for m in (5, 30, 120, 480)), *(dt.timedelta(days=1) for _ in range(28)))
+"""When a report that could not be downloaded is tried again; then it is given up."""
+_ALERT_AFTER_OUTAGES = 3
+_KEPT_DAYS = dt.timedelta(days=30)
+_RECEIVED_WITHIN = dt.timedelta(days=1)
+_IN_HAND = (ReportState.STORED, ReportState.IMPORTED)
+MAXIMUM_REPORT_BYTES = MAXIMUM_DOWNLOAD_BYTES
+"""However a report comes."""
+_DONE = (ReportState.IMPORTED, ReportState.REFUSED, ReportState.GIVEN_UP, ReportState.SUPERSEDED)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptReport:
+    """A report that is in our hands; `known` where this very file had been handed in before, so nothing was done."""
+
+    report: StatusReport
+    known: bool
+
+
+def announce(hints: Iterable[tuple[ConnectorAccount, Hint]]) -> None:
+    """Remember reports that were announced, within the caller's transaction; the same announcement twice is one."""
+    fresh = []
+    for account, hint in hints:
+        if hint.report is None:
+            continue
+        if not account.connector_class().reads_report(hint.report):
+            log.info("report_not_needed", account=account.name, report=hint.report.name[:120])
+            continue
+        fresh.append(_announced(account, hint.report, by=hint.event_id or hint.report.name))
+    StatusReport.objects.bulk_create(fresh, ignore_conflicts=True)
+
+
+def _announced(account: ConnectorAccount, report: ReportReference, *, by: str) -> StatusReport:
+    return StatusReport(
+        account=account, name=report.name[:255], url=report.url[:2000], announced_by=by[:255],
+        source=ReportSource.ANNOUNCED, state=ReportState.ANNOUNCED,
+    )  # fmt: skip
+
+
+def report_at(account: ConnectorAccount, url: str) -> StatusReport:
+    """A report to be downloaded that nobody announced. Refused where its address is not one of the processor's."""
+    reference = ReportReference(url.rpartition("/")[2], url)
+    account.speaks().report_request(reference)
+    report = _announced(account, reference, by="")
+    report.source = ReportSource.COMMAND
+    report.save()
+    return report
+
+
+# In hand.
+
+
+def keep_report(account: ConnectorAccount, name: str, file: IO[bytes], *, source: ReportSource) -> KeptReport:
+    """Keep a file that somebody hands in; it is imported by the worker, or by whoever calls `import_report`.
+
+    MalformedReport where its header already shows that it is none of the reports that are read; NotSupported where
+    the processor has none.
+    """
+    _look_at_header(account, file)
+    receiving = StatusReport.objects.create(
+        account=account, name=name[:255], source=source, state=ReportState.RECEIVING
+    )
+    kept = _store(receiving, file)
+    if kept.known:
+        receiving.delete()
+        return kept
+    same_name = StatusReport.objects.filter(account=account, name=kept.report.name)
+    waited_for = same_name.filter(state__in=[ReportState.ANNOUNCED, ReportState.GIVEN_UP, ReportState.REFUSED])
+    if waited_for.update(state=ReportState.SUPERSEDED, finished_at=timezone.now(), lease=""):
+        close_alert_if_well(account)
+    return kept
+
+
+def _look_at_header(account: ConnectorAccount, file: IO[bytes]) -> None:
+    connector = account.connector_class
+    if not connector.supports("read_report"):
+        raise NotSupported(f"{connector.label} has no status reports that are read here")
+    beginning = file.read(PART_BYTES)
+    file.seek(0)
+    next(iter(connector().read_report(ReportLines.of(beginning))), None)
+
+
+def _store(report: StatusReport, file: IO[bytes], *, alive: Callable[[], None] = lambda: None) -> KeptReport:
+    """Seal the file away part by part; only when all of it is there does the report wait to be imported."""
+    report.parts.all().delete()
+    digest, size = hashlib.sha256(), 0
+    for number, piece in enumerate(_pieces(file)):
+        size += len(piece)
+        if size > MAXIMUM_REPORT_BYTES:
+            raise MalformedReport("the file is larger than 1 GiB. Make the report for a shorter time.", line=1)
+        digest.update(piece)
+        part = StatusReportPart(report=report, number=number)
+        part.content = piece
+        part.save(force_insert=True)
+        alive()
+    try:
+        with transaction.atomic(durable=True):
+            written = report.write(
+                state=ReportState.STORED, digest=digest.hexdigest(), size_bytes=size, attempts=0, error="", lease="",
+                next_attempt_at=timezone.now(),
+            )  # fmt: skip
+    except IntegrityError:
+        same = StatusReport.objects.filter(account=report.account, digest=digest.hexdigest(), state__in=_IN_HAND)
+        return KeptReport(same.get(), known=True)
+    if not written:
+        raise Unavailable("another worker has taken over this download")
+    return KeptReport(report, known=False)
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    while piece := file.read(PART_BYTES):
+        yield piece
+
+
+# Downloading.
+
+
+def reports_to_fetch() -> list[int]:
+    return list(StatusReport.objects.to_fetch(timezone.now()).order_by("id").values_list("id", flat=True))
+
+
+def fetch_report(report: StatusReport, *, alive: Callable[[], None] = lambda: None) -> bool:
+    """Download a report whose turn it is; True where it is in our hands now. A failure is noted, and tried again."""
+    if report.state != ReportState.ANNOUNCED or not report.take(seconds=FETCH_LEASE_SECONDS):
+        return False
+    with TemporaryFile() as file:
+        try:
+            asking.download(report.account, report.reference, file)
+            alive()
+            file.seek(0)
+            kept = _store(report, file, alive=alive)
+        except ConnectorError as error:
+            _put_off(report, error)
+            return False
+    if kept.known:
+        report.parts.all().delete()
+        report.write(state=ReportState.SUPERSEDED, finished_at=timezone.now(), lease="", error="")
+    close_alert_if_well(report.account)
+    return True
+
+
+def fetch_now(report: StatusReport) -> None:
+    """Let it be a report's turn at once, also one that was given up."""
+    waiting = StatusReport.objects.filter(pk=report.pk, state__in=[ReportState.ANNOUNCED, ReportState.GIVEN_UP])
+    waiting.update(
+        state=ReportState.ANNOUNCED, next_attempt_at=timezone.now(), attempts=0, lease="", finished_at=None, error=""
+    )
+    report.refresh_from_db()
+
+
+def _put_off(report: StatusReport, error: ConnectorError) -> None:
+    now, tried = timezone.now(), report.attempts
+    log.warning("report_missing", account=report.account.name, report=report.name, error=str(error))
+    if tried > len(FETCH_BACKOFF):
+        report.write(state=ReportState.GIVEN_UP, finished_at=now, error=str(error)[:500], lease="")
+    else:
+        report.write(next_attempt_at=now + FETCH_BACKOFF[tried - 1], error=str(error)[:500], lease="")
+    if tried >= _ALERT_AFTER_OUTAGES or not isinstance(error, Unavailable):
+        alert_failed(
+            report,
+            f"Report {report.name} of {report.account.name} could not be downloaded: {error}. Until it is here, "
+            "refunds may show an older state: mend the report credential, or download the report in the processor's "
+            "own pages and upload it by hand.",
+        )
+
+
+# Alerts.
+
+
+def alert_failed(report: StatusReport, message: str) -> None:
+    Alert.open(AlertKind.REPORT_FAILED, subject=report.account.name, account_id=report.account_id, message=message)
+
+
+def close_alert_if_well(account: ConnectorAccount) -> None:
+    """Close the account's alert where no report of its own is failing any more."""
+    waiting = Q(state=ReportState.ANNOUNCED, attempts__gt=0)
+    ended = Q(state=ReportState.GIVEN_UP) | Q(state=ReportState.REFUSED, source=ReportSource.ANNOUNCED)
+    if not StatusReport.objects.filter(waiting | ended, account=account).exists():
+        Alert.close(AlertKind.REPORT_FAILED, subject=account.name)
+
+
+# Housekeeping.
+
+
+def expire_reports(*, now: dt.datetime | None = None) -> int:
+    """Delete the files of reports that were done with 30 days ago, and uploads that never came to an end; returns
+    how many. What was imported stays, and so do counts and row errors."""
+    now = now or timezone.now()
+    StatusReport.objects.filter(state=ReportState.RECEIVING, created_at__lt=now - _RECEIVED_WITHIN).delete()
+    old = StatusReport.objects.filter(state__in=_DONE, created_at__lt=now - _KEPT_DAYS, parts__isnull=False)
+    expired = list(old.distinct().order_by("id").values_list("id", flat=True)[:20])
+    for report_id in expired:
+        StatusReportPart.objects.filter(report_id=report_id).delete()
+    return len(expired)
+
+
+def connectors_with_reports() -> list[str]:
+    """Names of the connectors whose processors make reports that are read here."""
+    return [name for name, connector in registry.connectors().items() if connector.supports("read_report")]

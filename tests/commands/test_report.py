@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+from django.core.management.base import CommandError
+
+from connectors.contract import Hint, ReportReference, Secret
+from connectors.models import ConnectorAccount
+from connectors.processors.adyen.settings import Credentials
+from refunds import services
+from refunds.models import Refund, ReportSource, StatusReport
+from refunds.services.deliveries import follow_hints
+from tests.commands.conftest import Run
+from tests.factories import AccountFactory
+from tests.reports import MERCHANT, accounting, accounting_row
+
+pytestmark = pytest.mark.django_db
+
+NAME = "payments_accounting_report_2026_03_14.csv"
+URL = f"http://127.0.0.1:9/reports/download/MerchantAccount/{MERCHANT}/{NAME}"
+
+
+@pytest.fixture(autouse=True)
+def account() -> ConnectorAccount:
+    account: ConnectorAccount = AccountFactory.build(name="cards", connector="adyen", processor_account=MERCHANT)
+    account.credentials = Credentials(api_key=Secret("report-api-key"))
+    account.save()
+    return account
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / NAME
+    path.write_bytes(accounting([accounting_row("R1"), accounting_row("R 2"), accounting_row("P1", "Settled")]))
+    return path
+
+
+def answers(content: bytes = b"", status: int = 200) -> httpx.MockTransport:
+    return httpx.MockTransport(lambda _: httpx.Response(status, content=content))
+
+
+def test_a_file_is_imported_and_its_counts_are_said(run: Run, file: Path) -> None:
+    said = run("report", "import", str(file), "--account", "cards")
+    assert said.out == (
+        f"{NAME}: 3 rows; 1 about refunds, 1 refunds changed; 1 about other things, 0 of other merchant accounts, "
+        "1 unreadable.\n"
+    )
+    assert said.err.startswith("line 3, Modification Psp Reference: the reference is no reference of Adyen's")
+    assert Refund.objects.get().status == "SUCCEEDED"
+
+
+def test_the_same_file_twice_is_said_to_be_known(run: Run, file: Path) -> None:
+    run("report", "import", str(file), "--account", "cards")
+    assert "imported already on" in run("report", "import", str(file), "--account", "cards").out
+
+
+def test_an_import_that_was_killed_goes_on_by_the_same_command(run: Run, file: Path) -> None:
+    with file.open("rb") as opened:
+        services.keep_report(ConnectorAccount.objects.get(), NAME, opened, source=ReportSource.COMMAND)
+    assert "3 rows; 1 about refunds" in run("report", "import", str(file), "--account", "cards").out
+    assert StatusReport.objects.count() == 1
+
+
+def test_the_list_shows_what_came(run: Run, file: Path) -> None:
+    run("report", "import", str(file), "--account", "cards")
+    lines = run("report", "list", "--account", "cards", "--state", "imported").out.splitlines()
+    assert NAME in lines[1]
+    assert len(run("report", "list", "--state", "refused").out.splitlines()) == 1
+
+
+def test_a_report_is_fetched_by_its_address(run: Run) -> None:
+    with services.processors_replaced_by(answers(accounting([accounting_row("R1")]))):
+        said = run("report", "fetch", "--account", "cards", "--url", URL)
+    assert said.out.startswith(f"{NAME}: 1 rows; 1 about refunds")
+
+
+def test_an_announced_report_is_fetched_by_its_number(run: Run, account: ConnectorAccount) -> None:
+    follow_hints([(account, Hint(report=ReportReference(NAME, URL), event_id="e"))])
+    number = str(StatusReport.objects.get().pk)
+    with services.processors_replaced_by(answers(status=503)), pytest.raises(CommandError, match="answered HTTP 503"):
+        run("report", "fetch", "--account", "cards", "--id", number)
+    with services.processors_replaced_by(answers(accounting([accounting_row("R1")]))):
+        assert "1 about refunds" in run("report", "fetch", "--account", "cards", "--id", number).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        pytest.param(("import", "/nowhere/x.csv", "--account", "cards"), "cannot be read: No such file", id="no file"),
+        pytest.param(("import", "manage.py", "--account", "cards"), "manage.py: line 1: by its", id="no report"),
+        pytest.param(("import", "manage.py", "--account", "nobody"), "no account 'nobody'", id="no account"),
+        pytest.param(("fetch", "--account", "cards", "--id", "4711"), "cards has no report 4711", id="no such number"),
+        pytest.param(("fetch", "--account", "cards", "--url", "https://evil.example/x"), "not one of", id="elsewhere"),
+    ],
+)
+def test_what_is_wrong_is_said(run: Run, arguments: tuple[str, ...], reason: str) -> None:
+    with pytest.raises(CommandError, match=reason):
+        run("report", *arguments)
+    assert not StatusReport.objects.exists()

@@ -1,0 +1,109 @@
+"""Handing in status reports, and seeing what came of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from connectors.models import ConnectorAccount
+from refunds import services, tasks
+from refunds.models import Refund, ReportState, StatusReport
+from refunds.permissions import Role
+from tests.factories import AccountFactory
+from tests.pages.conftest import Person
+from tests.reports import MERCHANT, accounting, accounting_row
+
+pytestmark = pytest.mark.django_db
+NAME = "payments_accounting_report_2026_03_14.csv"
+
+
+@pytest.fixture
+def finance() -> Person:
+    return Person(Role.FINANCE)
+
+
+@pytest.fixture(autouse=True)
+def account() -> ConnectorAccount:
+    account: ConnectorAccount = AccountFactory.create(name="cards", connector="adyen", processor_account=MERCHANT)
+    return account
+
+
+@pytest.fixture(autouse=True)
+def queue(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The tasks that were put into the queue."""
+    queued: list[Any] = []
+    monkeypatch.setattr(tasks, "async_task", lambda name, *given, **_: queued.append((name, *given)))
+    return queued
+
+
+def upload(person: Person, content: bytes, *, account: str = "cards") -> Any:
+    file = SimpleUploadedFile(NAME, content, content_type="text/csv")
+    return person.client.post("/status-reports/", {"account": account, "file": file})
+
+
+def test_a_file_is_handed_in_imported_by_the_worker_and_shown(finance: Person, queue: list[Any]) -> None:
+    rows = [accounting_row("R1"), accounting_row("<b>R</b>"), accounting_row("R3", merchant="Nobody")]
+    response = upload(finance, accounting(rows))
+    report = StatusReport.objects.get()
+    assert response["Location"] == f"/status-reports/{report.pk}/"
+    assert queue == [("refunds.tasks.import_report", report.pk)]
+    assert "To be imported" in finance.page(f"/status-reports/{report.pk}/")
+    tasks.import_report(report.pk)
+    page = finance.page(f"/status-reports/{report.pk}/")
+    assert "Imported" in page
+    assert "Modification Psp Reference" in page
+    assert "Nobody" in page
+    assert "<b>R" not in page
+    assert NAME in finance.page("/status-reports/")
+    assert Refund.objects.get().status == "SUCCEEDED"
+
+
+def test_the_same_file_again_leads_to_what_came_of_it_and_says_so(finance: Person, queue: list[Any]) -> None:
+    upload(finance, accounting([accounting_row("R1")]))
+    again = upload(finance, accounting([accounting_row("R1")]))
+    assert again["Location"] == f"/status-reports/{StatusReport.objects.get().pk}/"
+    assert "handed in before; nothing was done" in finance.page(again["Location"])
+    assert len(queue) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"a;b\n1;2\n", "line 1: by its columns this is no payment accounting or settlement detail report"),
+        (b"", "line 1: the file is empty"),
+    ],
+)
+def test_a_file_that_is_no_report_is_refused_at_once(finance: Person, content: bytes, reason: str) -> None:
+    response = upload(finance, content)
+    assert response.status_code == 400
+    assert f"{NAME}: {reason}" in response.content.decode()
+    assert not StatusReport.objects.exists()
+
+
+def test_a_report_that_was_refused_says_why_and_what_to_do(finance: Person) -> None:
+    upload(finance, accounting([accounting_row("R1", merchant="Nobody")]))
+    report = StatusReport.objects.get()
+    services.import_report(report)
+    assert report.state == ReportState.REFUSED
+    assert "choose the right account" in finance.page(f"/status-reports/{report.pk}/")
+
+
+def test_only_accounts_whose_processor_makes_reports_are_offered(finance: Person) -> None:
+    AccountFactory.create(name="asked")
+    page = finance.page("/status-reports/")
+    assert 'value="cards"' in page
+    assert 'value="asked"' not in page
+    assert upload(finance, accounting([]), account="asked").status_code == 400
+
+
+@pytest.mark.parametrize("role", [Role.SUPPORT])
+def test_who_may_not_import_is_told_so(role: Role) -> None:
+    person = Person(role)
+    assert upload(person, accounting([])).status_code == 403
+    assert "/status-reports/" not in person.page("/")
+
+
+def test_an_unknown_report_is_404(finance: Person) -> None:
+    finance.page("/status-reports/4711/", expect=404)
