@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from dataclasses import replace
 from typing import Any, NoReturn
 
 from django.apps import AppConfig
+
+from connectors.contract import Hint, RefundReference
 
 WAIT_SECONDS = 1.0
 
@@ -37,7 +38,7 @@ def _recurse(depth: int = 0) -> int:
 
 
 def _nul(items: list[Any]) -> list[Any]:
-    return [replace(item, event_type="refund\0updated") for item in items]
+    return [Hint(reference=RefundReference(f"{item.connector_refund_id}\0")) for item in items]
 
 
 BUGS: dict[str, Any] = {
