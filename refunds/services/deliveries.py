@@ -49,23 +49,6 @@ MOST_DEATHS = 5
 """How many readers a batch may cost before the rest of it is left for another turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Nonsense:
-    """A delivery that makes no sense as a whole."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """Its reading failed, by an exception or with its whole process; the next release may do better."""
-
-    error: str
-
-
-Said = list[Item] | Nonsense | Failed
-
-
 @dataclass(slots=True)
 class Read:
     """A delivery in our own terms: what it says, for which account, and what of it we may not or cannot apply."""
@@ -75,12 +58,27 @@ class Read:
     hints: list[tuple[ConnectorAccount, Hint]] = field(default_factory=list)
     marks: list[tuple[ConnectorAccount, Mark]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
 
     @property
     def outcome(self) -> str:
         counts = ((len(self.facts), "fact"), (len(self.hints), "hint"), (len(self.marks), "mark"))
         said = ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in counts if n)
         return said or "nothing about refunds"
+
+
+@dataclass(frozen=True, slots=True)
+class Nonsense:
+    """A delivery that makes no sense as a whole."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Its reading failed, by an exception or with its whole process; the next release may do better."""
+
+    error: str
 
 
 def apply_deliveries(*, limit: int = BATCH) -> int:
@@ -104,14 +102,14 @@ def _apply(lease: str, claimed: Sequence[WebhookDelivery], *, cpu_seconds: float
         return
     accounts = with_endpoints(claimed)
     readable = []
-    for delivery, said in _said_by_each(lease, _still_to_try(lease, claimed), cpu_seconds):
-        if isinstance(said, Failed):
-            _put_off(lease, delivery, said.error)
-        elif isinstance(said, Nonsense):
-            inbox.park(lease, delivery.pk, reason=f"cannot be read: {said.reason}")
-            _alert_parked(delivery, f"cannot be read: {said.reason}")
+    for delivery, found in _read_each(lease, _still_to_try(lease, claimed), accounts, cpu_seconds):
+        if isinstance(found, Failed):
+            _put_off(lease, delivery, found.error)
+        elif isinstance(found, Nonsense):
+            inbox.park(lease, delivery.pk, reason=f"cannot be read: {found.error}")
+            _alert_parked(delivery, f"cannot be read: {found.error}")
         else:
-            readable.append(sort_out(delivery, said, accounts))
+            readable.append(found)
     _record_or_halve(lease, readable)
 
 
@@ -158,23 +156,23 @@ def with_endpoints(deliveries: Sequence[WebhookDelivery]) -> dict[int, list[Conn
     return {endpoint.pk: list(endpoint.accounts.all()) for endpoint in endpoints.values()}
 
 
-def read(delivery: WebhookDelivery) -> Said:
-    """What one delivery says, tried in a child process first."""
-    [(_, said)] = _said_by_each("", [delivery], READING_SECONDS)
-    return said
+def read(delivery: WebhookDelivery) -> Read | Nonsense | Failed:
+    """What one delivery says, read in a child process first."""
+    [(_, found)] = _read_each("", [delivery], with_endpoints([delivery]), READING_SECONDS)
+    return found
 
 
-def _said_by_each(
-    lease: str, deliveries: Sequence[WebhookDelivery], cpu_seconds: float
-) -> Iterator[tuple[WebhookDelivery, Said]]:
+def _read_each(
+    lease: str, deliveries: Sequence[WebhookDelivery], accounts: dict[int, list[ConnectorAccount]], cpu_seconds: float
+) -> Iterator[tuple[WebhookDelivery, Read | Nonsense | Failed]]:
     """Read the deliveries that a child process could read before us. One that ended it is Failed, and the next child
     goes on after it; where too many do, the rest is given back for another turn."""
     rest, deaths = list(deliveries), 0
     while rest and deaths < MOST_DEATHS:
         done = 0
         try:
-            for delivery in survived(_parse, rest, cpu_seconds=cpu_seconds):
-                yield delivery, _said(delivery)
+            for delivery in survived(lambda d: _sorted_out(d, accounts), rest, cpu_seconds=cpu_seconds):
+                yield delivery, _read(delivery, accounts)
                 done += 1
         except Died as death:
             log.error("reader_died", delivery=rest[done].pk, cause=str(death))
@@ -186,14 +184,9 @@ def _said_by_each(
         inbox.give_back(lease, [delivery.pk for delivery in rest])
 
 
-def _parse(delivery: WebhookDelivery) -> list[Item]:
-    """Never asks the database, for the child process's sake: the endpoint is there already (`with_endpoints`)."""
-    return _unbound(delivery.endpoint.connector).parse_webhook(delivery.as_it_came())
-
-
-def _said(delivery: WebhookDelivery) -> Said:
+def _read(delivery: WebhookDelivery, accounts: dict[int, list[ConnectorAccount]]) -> Read | Nonsense | Failed:
     try:
-        return _parse(delivery)
+        return _sorted_out(delivery, accounts)
     except MalformedAnswer as error:
         return Nonsense(str(error))
     except Exception as error:
@@ -201,11 +194,13 @@ def _said(delivery: WebhookDelivery) -> Said:
         return Failed(f"{type(error).__name__}: {error}")
 
 
-def sort_out(delivery: WebhookDelivery, said: list[Item], accounts: dict[int, list[ConnectorAccount]]) -> Read:
-    """What a delivery says in our own terms: whose it is, and what of it we may apply."""
+def _sorted_out(delivery: WebhookDelivery, accounts: dict[int, list[ConnectorAccount]]) -> Read:
+    """Parse a delivery and sort what it says into our own terms. Never asks the database, for the child process's sake:
+    the endpoint and its accounts are there already (`with_endpoints`). MalformedAnswer where it makes no sense."""
     found = Read(delivery)
+    found.items = _unbound(delivery.endpoint.connector).parse_webhook(delivery.as_it_came())
     ours = accounts[delivery.endpoint_id]
-    for item in said:
+    for item in found.items:
         if isinstance(item, Unreadable):
             found.refused.append(f"an item cannot be read: {item.reason}")
             continue

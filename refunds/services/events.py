@@ -67,7 +67,7 @@ def handle_event(account: ConnectorAccount, delivery: Delivery, *, verify_with_p
     kept = WebhookDelivery.objects.filter(endpoint=endpoint, dedupe_key=row.dedupe_key)
     duplicate = kept.exists()
     inbox.keep([row], using="default")
-    found = kept.select_related("endpoint").get()
+    found = kept.get()
     deliveries.apply_one(found.pk)
     items = _items(found)
     events = [_unified(item, account, found) for item in items]
@@ -97,12 +97,12 @@ def _verified_by(account: ConnectorAccount, delivery: Delivery) -> tuple[Webhook
     raise UnverifiedEvent("no secret of this account's endpoints vouches for this event")
 
 
-def _items(found: WebhookDelivery) -> list[Item]:
-    said = deliveries.read(found)
-    if isinstance(said, list):
-        return said
+def _items(kept: WebhookDelivery) -> list[Item]:
+    found = deliveries.read(kept)
+    if isinstance(found, deliveries.Read):
+        return found.items
     # Authentic, but this release cannot read it: kept and parked like any other such delivery.
-    return [Unreadable(reason=said.reason if isinstance(said, deliveries.Nonsense) else said.error)]
+    return [Unreadable(reason=found.error)]
 
 
 def _unified(item: Item, account: ConnectorAccount, found: WebhookDelivery) -> UnifiedEvent:

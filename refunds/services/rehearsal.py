@@ -28,12 +28,9 @@ class _Undo(Exception):
 
 def dry_run(delivery: WebhookDelivery) -> list[DryRunChange]:
     """Apply the delivery in a transaction that is always rolled back, and tell the difference."""
-    accounts = deliveries.with_endpoints([delivery])
-    said = deliveries.read(delivery)
-    if not isinstance(said, list):
-        reason = said.reason if isinstance(said, deliveries.Nonsense) else said.error
-        return [DryRunChange("", "", "", f"cannot be read: {reason}")]
-    found = deliveries.sort_out(delivery, said, accounts)
+    found = deliveries.read(delivery)
+    if not isinstance(found, deliveries.Read):
+        return [DryRunChange("", "", "", f"cannot be read: {found.error}")]
     try:
         changes = _rehearse(found)
     except (DatabaseError, ValueError) as error:

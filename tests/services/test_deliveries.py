@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -322,6 +323,20 @@ def test_deliveries_that_end_their_reader_cost_the_others_no_attempt(door, monke
     waiting = WebhookDelivery.objects.get(state=DeliveryState.WAITING)
     assert (waiting.attempts, waiting.error) == (1, "it ended its reader: its process ended by itself with code 1")
     assert services.dry_run(waiting)[0].note.startswith("cannot be read: it ended its reader")
+
+
+def test_a_fact_without_a_sane_id_parks_its_delivery_and_no_other(door, monkeypatch):
+    real = door.account.connector_class.parse_webhook
+
+    def without_id(connector: Any, delivery: Any) -> Any:
+        items = real(connector, delivery)
+        return [replace(item, connector_refund_id="x" * 256) if b"re_odd" in delivery.body else item for item in items]
+
+    monkeypatch.setattr(door.account.connector_class, "parse_webhook", without_id)
+    for n, refund_id in enumerate(["re_odd", "re_1"]):
+        door.post(event(event_id=f"evt_{n}", refund_id=refund_id))
+    services.apply_deliveries()
+    assert [d.state for d in WebhookDelivery.objects.order_by("id")] == [DeliveryState.PARKED, DeliveryState.APPLIED]
 
 
 def test_where_too_many_end_their_reader_the_rest_keeps_its_attempts_and_its_place(door, monkeypatch):
