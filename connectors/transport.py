@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import ssl
 import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from email.utils import parsedate_to_datetime
+from functools import cache
 from types import TracebackType
 from typing import IO, Self, TypeVar
 
@@ -235,10 +237,14 @@ def _log(
     )  # fmt: skip
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: a process that polls many accounts side by side would otherwise read them for every turn."""
+    return httpx.create_ssl_context(verify=True, trust_env=False)
+
+
 def _session(connections: int) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(
-        limit=connections, keepalive_timeout=30, ssl=httpx.create_ssl_context(verify=True, trust_env=False)
-    )
+    connector = aiohttp.TCPConnector(limit=connections, keepalive_timeout=30, ssl=_certificates())
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
 
 
