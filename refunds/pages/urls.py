@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from refunds.pages.views import accounts, home, listing, refund, report, search, theme
+from refunds.pages.views import accounts, home, listing, operations, refund, report, search, theme
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -14,5 +14,8 @@ urlpatterns = [
     path("report/", report.report, name="report"),
     path("report.csv", report.download, name="report_csv"),
     path("accounts/", accounts.accounts, name="accounts"),
+    path("operations/", operations.operations, name="operations"),
+    path("operations/replay/", operations.replay, name="replay"),
+    path("standstill/", operations.standing, name="standstill"),
     path("theme/", theme.choose, name="theme"),
 ]
