@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections import Counter
 from collections.abc import Iterable
 
-from django.db import connection, models
+from django.db import models
+from django.db.models import F
 
 from connectors.models import ConnectorAccount
 from refunds.facts import Source
 
-_SHARDS = 16
-
 
 class TransitionTally(models.Model):
-    """Counted in the transaction that made the changes. Each worker process counts in a row of its own (`shard`), so
-    that no two of them wait for each other; a reader adds the shards up."""
+    """Counted in the transaction that made the changes. Where another transaction is counting in the same row a second
+    row is begun, so that nobody ever waits for a tally: readers add the rows up."""
 
     KEPT = dt.timedelta(days=35)
 
     account = models.ForeignKey(ConnectorAccount, on_delete=models.CASCADE, related_name="+", db_index=False)
     day = models.DateField(help_text="UTC, when we learned it.")
     source = models.CharField(max_length=8)
-    shard = models.PositiveSmallIntegerField()
     count = models.PositiveIntegerField()
 
     class Meta:
         verbose_name_plural = "transition tallies"
-        constraints = [models.UniqueConstraint(fields=["day", "account", "source", "shard"], name="tally_once_a_shard")]
+        indexes = [models.Index(fields=["day", "account", "source"], name="tally_of_a_day")]
 
     def __str__(self) -> str:
         return f"account {self.account_id}, {self.day}, {self.source}: {self.count}"
@@ -37,18 +34,13 @@ class TransitionTally(models.Model):
     @classmethod
     def count_in(cls, changes: Iterable[tuple[int, Source]], *, day: dt.date) -> None:
         """Count these changes, each as (account id, source), within the caller's transaction."""
-        shard = os.getpid() % _SHARDS
-        # In the order of the key: two batches that share a shard after all wait for each other, but never in a circle.
-        rows = [(day, account, source.value, shard, n) for (account, source), n in sorted(Counter(changes).items())]
-        if not rows:
-            return
-        with connection.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO refunds_transitiontally (day, account_id, source, shard, count) "
-                "VALUES (%s, %s, %s, %s, %s) ON CONFLICT (day, account_id, source, shard) "
-                "DO UPDATE SET count = refunds_transitiontally.count + excluded.count",
-                rows,
-            )
+        for (account_id, source), number in Counter(changes).items():
+            of_the_day = cls.objects.filter(day=day, account_id=account_id, source=source)
+            free = of_the_day.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True).first()
+            if free is None:
+                cls.objects.create(day=day, account_id=account_id, source=source, count=number)
+            else:
+                cls.objects.filter(pk=free).update(count=F("count") + number)
 
     @classmethod
     def forget_before(cls, day: dt.date) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Min, QuerySet, Sum
+from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from connectors.models import ConnectorAccount, DeliveryState, WebhookDelivery
@@ -68,18 +68,9 @@ def outbox_waiting() -> Capped:
     return capped(OutboxEvent.objects.filter(handled_at__isnull=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Overdue:
-    """Questions of one account that should have been asked long ago, and since when the first of them waits."""
-
-    polls: Capped
-    since: dt.datetime | None
-
-
-def overdue_polls(account: ConnectorAccount, now: dt.datetime) -> Overdue:
-    """By the index of what is due."""
-    overdue = Refund.objects.filter(account=account, next_poll_at__lte=now - POLL_OVERDUE_AFTER)
-    return Overdue(capped(overdue), overdue.aggregate(first=Min("next_poll_at"))["first"])
+def overdue_polls(account: ConnectorAccount, now: dt.datetime) -> Capped:
+    """Questions of one account that should have been asked long ago."""
+    return capped(Refund.objects.filter(account=account, next_poll_at__lte=now - POLL_OVERDUE_AFTER))
 
 
 @dataclass(slots=True)
@@ -114,10 +105,7 @@ def transitions(now: dt.datetime) -> Mapping[int, Transitions]:
     return found
 
 
-def applied_since(moment: dt.datetime) -> Capped:
-    """Deliveries that came since then and are applied."""
+def applied_last_hour() -> Capped:
+    """Deliveries that came within the last hour and are applied."""
+    moment = timezone.now() - dt.timedelta(hours=1)
     return capped(WebhookDelivery.objects.filter(received_at__gte=moment, state=DeliveryState.APPLIED))
-
-
-def last_hour() -> Capped:
-    return applied_since(timezone.now() - dt.timedelta(hours=1))

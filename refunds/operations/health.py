@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -11,7 +11,9 @@ from django.utils import timezone
 
 from connectors.models import ConnectorAccount, WebhookDelivery, WebhookEndpoint
 from refunds.models import AccountPolling, Alert
+from refunds.operations.figures import Transitions, transitions
 
+QUIET_AFTER = dt.timedelta(days=1)
 _WORST_FIRST = ("rejected", "paused", "silent", "disabled", "fine")
 
 
@@ -23,6 +25,7 @@ class Health:
     polling: AccountPolling | None
     endpoints: list[WebhookEndpoint] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
+    transitions: Transitions = field(default_factory=Transitions)
 
     @property
     def last_webhook_at(self) -> dt.datetime | None:
@@ -45,7 +48,13 @@ class Health:
             return "rejected"
         if self.polling and self.polling.paused(timezone.now()):
             return "paused"
-        return "fine" if self.last_heard_at else "silent"
+        return "silent" if self._is_silent else "fine"
+
+    @property
+    def _is_silent(self) -> bool:
+        """Nothing was ever heard, or nothing for long from a processor that is asked every hour."""
+        heard_at = self.last_heard_at
+        return heard_at is None or (self.is_asked and heard_at < timezone.now() - QUIET_AFTER)
 
     @property
     def is_asked(self) -> bool:
@@ -62,7 +71,25 @@ def health(accounts: QuerySet[ConnectorAccount]) -> list[Health]:
     for alert in open_alerts(accounts):
         if alert.account_id is not None:
             found[alert.account_id].alerts.append(alert)
+    for account_id, told in transitions(timezone.now()).items():
+        if account_id in found:
+            found[account_id].transitions = told
     return sorted(found.values(), key=lambda h: (_WORST_FIRST.index(h.condition), h.account.name))
+
+
+STALE: Mapping[str, str] = {
+    "rejected": "stale? key rejected",
+    "paused": "stale? not asked",
+    "silent": "stale? silent",
+    "disabled": "stale? disabled",
+}
+"""What a row says whose account is in such a condition."""
+
+
+def stale_accounts() -> dict[int, str]:
+    """Every account whose refunds may show old news, with the reason in a few words."""
+    found = health(ConnectorAccount.objects.all())
+    return {h.account.pk: STALE[h.condition] for h in found if h.condition in STALE}
 
 
 def _endpoints(accounts: QuerySet[ConnectorAccount]) -> Iterable[tuple[int, WebhookEndpoint]]:

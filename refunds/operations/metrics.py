@@ -79,20 +79,17 @@ def _of_alerts() -> Iterator[Metric]:
 def _of_the_accounts(now: dt.datetime) -> Iterator[Metric]:
     # No order, and no page of them: a house has tens of accounts, not thousands.
     healths = health(ConnectorAccount.objects.filter(enabled=True))
-    transitions = figures.transitions(now)
     yield from _of_conditions(healths, now)
     yield from _of_endpoints(healths)
-    overdue = [([h.account.name], figures.overdue_polls(h.account, now).polls.number) for h in healths]
+    overdue = [([h.account.name], figures.overdue_polls(h.account, now).number) for h in healths]
     what = f"Refunds that should have been asked about 15 minutes ago (counted up to {figures.COUNTED_TO})."
     yield _gauge("polls_overdue", what, ["account"], overdue)
     what = "Changes of what is shown within 7 days, by who told us first."
     by_source = [
-        ([h.account.name, source.value], number)
-        for h in healths
-        for source, number in transitions[h.account.pk].by_source.items()
+        ([h.account.name, source.value], number) for h in healths for source, number in h.transitions.by_source.items()
     ]
     yield _gauge("transitions_7d", what, ["account", "source"], by_source)
-    rates = [([h.account.name], transitions[h.account.pk].missed_rate) for h in healths if h.endpoints]
+    rates = [([h.account.name], h.transitions.missed_rate) for h in healths if h.endpoints]
     what = "Share of those changes that was found by asking, before any webhook told it."
     yield _gauge("missed_webhook_ratio", what, ["account"], rates)
 

@@ -12,9 +12,11 @@ from django.utils import timezone
 
 from connectors.contract import MarkKind, RefundKind, Stage
 from connectors.keyring import CannotOpen
+from connectors.models import ConnectorAccount
 from refunds.facts import CLAIM_KEY, OWN_NAME_KEY, Standing
 from refunds.history import History, timeline
-from refunds.models import AccountPolling, Mark, Refund
+from refunds.models import Mark, Refund
+from refunds.operations.health import health
 from refunds.pages import words
 from refunds.services import rows
 
@@ -46,7 +48,6 @@ class Portrait:
     refund: Refund
     history: History
     known_at: dt.datetime | None
-    polling: AccountPolling | None
     notices: list[Notice]
     customer: Customer
     dashboard_url: str
@@ -140,14 +141,12 @@ def portrait(refund: Refund, *, known_at: dt.datetime | None = None, personal_da
     """The page of a refund (with its account). `personal_data`: whether the customer is shown unmasked."""
     history = timeline(refund, known_at=known_at)
     shown = _as_known(refund, history, known_at) if known_at else refund
-    polling = AccountPolling.objects.filter(account=refund.account).first()
     marks = _marks(shown, known_at)
     return Portrait(
         refund=shown,
         history=history,
         known_at=known_at,
-        polling=polling,
-        notices=list(_notices(shown, history, marks, polling, is_now=known_at is None)),
+        notices=list(_notices(shown, history, marks, is_now=known_at is None)),
         customer=_customer(shown, personal_data=personal_data),
         dashboard_url=_dashboard_url(shown),
     )
@@ -220,9 +219,7 @@ def _marks(refund: Refund, known_at: dt.datetime | None) -> list[Mark]:
     return list({mark.pk: mark for mark in found}.values())
 
 
-def _notices(
-    refund: Refund, history: History, marks: list[Mark], polling: AccountPolling | None, *, is_now: bool
-) -> Iterator[Notice]:
+def _notices(refund: Refund, history: History, marks: list[Mark], *, is_now: bool) -> Iterator[Notice]:
     yield from _about_the_state(refund, is_now=is_now)
     for kind in MarkKind:
         dates = [mark.as_of for mark in marks if mark.kind == kind]
@@ -235,7 +232,7 @@ def _notices(
         )
     yield from _about_the_evidence(refund, history)
     if is_now:
-        yield from _about_the_account(refund, polling)
+        yield from _about_the_account(refund)
 
 
 def _about_the_state(refund: Refund, *, is_now: bool) -> Iterator[Notice]:
@@ -280,22 +277,35 @@ def _about_the_evidence(refund: Refund, history: History) -> Iterator[Notice]:
         )
 
 
-def _about_the_account(refund: Refund, polling: AccountPolling | None) -> Iterator[Notice]:
-    account = refund.account
-    if account.credentials_rejected_at:
-        yield Notice(
-            "warning",
-            "This page may be stale: our credentials are rejected",
-            f"The processor has refused to answer for {account.name} since "
-            f"{account.credentials_rejected_at:%-d %b %Y %H:%M} UTC. Webhooks still arrive.",
-        )
-    elif polling and polling.paused(timezone.now()):
-        yield Notice(
-            "warning",
-            "This page may be stale: the processor is not being asked",
-            f"Questions for {account.name} are paused until {polling.paused_until:%-d %b %Y %H:%M} UTC: "
-            f"{polling.pause_reason}.",
-        )
+def _about_the_account(refund: Refund) -> Iterator[Notice]:
+    """Why this page may hold old news, where its account does not tell us what it should."""
+    [found] = health(ConnectorAccount.objects.filter(pk=refund.account_id))
+    account, polling = found.account, found.polling
+    match found.condition:
+        case "rejected":
+            yield Notice(
+                "warning",
+                "This page may be stale: our credentials are rejected",
+                f"The processor has refused to answer for {account.name} since "
+                f"{account.credentials_rejected_at:%-d %b %Y %H:%M} UTC. Webhooks still arrive.",
+            )
+        case "paused" if polling and polling.paused_until:
+            yield Notice(
+                "warning",
+                "This page may be stale: the processor is not being asked",
+                f"Questions for {account.name} are paused until {polling.paused_until:%-d %b %Y %H:%M} UTC: "
+                f"{polling.pause_reason}.",
+            )
+        case "silent":
+            since = found.last_heard_at
+            heard = f"nothing of {account.name} since {since:%-d %b %Y %H:%M} UTC" if since else "nothing of it yet"
+            yield Notice("warning", "This page may be stale: the processor is silent", f"We have heard {heard}.")
+        case "disabled":
+            yield Notice(
+                "warning",
+                "This page may be stale: the account is disabled",
+                f"Nobody asks about refunds of {account.name} while it is disabled here.",
+            )
 
 
 def _customer(refund: Refund, *, personal_data: bool) -> Customer:

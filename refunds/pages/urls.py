@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from refunds.pages.views import accounts, home, listing, refund, report, search, status_reports, theme
+from refunds.pages.views import accounts, home, listing, operations, refund, report, search, status_reports, theme
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -16,5 +16,8 @@ urlpatterns = [
     path("status-reports/", status_reports.status_reports, name="status_reports"),
     path("status-reports/<int:pk>/", status_reports.status_report, name="status_report"),
     path("accounts/", accounts.accounts, name="accounts"),
+    path("operations/", operations.operations, name="operations"),
+    path("operations/replay/", operations.replay, name="replay"),
+    path("standstill/", operations.standing, name="standstill"),
     path("theme/", theme.choose, name="theme"),
 ]

@@ -18,7 +18,9 @@ from connectors.models import ConnectorAccount
 from connectors.money import MoneyError, exponent, to_major
 from refunds.facts import STATUS_OF, Source
 from refunds.models import Refund, ReportState, StatusReport
-from refunds.operations.health import Health
+from refunds.operations import liveness
+from refunds.operations.health import Health, stale_accounts
+from refunds.operations.troubles import Trouble, of_standstill
 from refunds.pages import words
 from refunds.pages.queues import Queue
 from refunds.permissions import Action, may
@@ -230,6 +232,8 @@ _QUEUE_ICONS = {
 def condition(health: Health) -> SafeString:
     """The badge of an account's condition."""
     drawing, word = _CONDITIONS[health.condition]
+    if health.condition == "silent" and health.last_heard_at:
+        word = "Silent"
     return format_html('<span class="badge badge-{}">{}{}</span>', health.condition, icon(drawing), word)
 
 
@@ -261,10 +265,29 @@ def navigation(context: template.Context) -> dict[str, Any]:
         pages.append(("status_reports", "Status reports", "status_reports status_report"))
     if may(user, Action.SEE_DELIVERIES):
         pages.append(("accounts", "Accounts", "accounts"))
+        pages.append(("operations", "Operations", "operations replay"))
     if user.is_staff:
         pages.append(("admin:index", "Admin", ""))
     here = match.url_name if match else ""
     return {"pages": [(name, title, here in within.split()) for name, title, within in pages]}
+
+
+@register.simple_tag(takes_context=True)
+def standstill(context: template.Context) -> Trouble | None:
+    """What stands still in the whole house, if anything; also tells the template how much to say about it."""
+    user = context.get("user") or AnonymousUser()
+    context["may_see_operations"] = may(user, Action.SEE_DELIVERIES)
+    still = liveness.standstill()
+    return of_standstill(still) if still else None
+
+
+@register.simple_tag(takes_context=True)
+def stale_account(context: template.Context, refund: Refund) -> str:
+    """Why the account of this refund may hold old news; empty where it does not. Asked for a whole table at once."""
+    if "stale_accounts" not in context.render_context:
+        context.render_context["stale_accounts"] = stale_accounts()
+    reason: str = context.render_context["stale_accounts"].get(refund.account_id, "")
+    return reason
 
 
 @register.simple_tag(takes_context=True)

@@ -15,7 +15,7 @@ from tests.factories import T0, AccountFactory, EndpointFactory
 
 pytestmark = pytest.mark.django_db
 
-REPLAY = "/admin/connectors/webhookdelivery/replay/"
+REPLAY = "/operations/replay/"
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_delivery_is_shown_without_what_is_personal(engineer: Client, delivery
 def test_the_replay_page_shows_the_change_and_makes_none(engineer: Client, delivery: WebhookDelivery) -> None:
     sent = {"action": "replay", "_selected_action": [delivery.pk]}
     page = engineer.post(reverse("admin:connectors_webhookdelivery_changelist"), sent, follow=True).content.decode()
-    assert "<strong>SUCCEEDED (accepted)</strong>" in page
+    assert '<strong class="differs">SUCCEEDED (accepted)</strong>' in page
     assert not Refund.objects.exists()
     delivery.refresh_from_db()
     assert delivery.state == DeliveryState.PARKED
@@ -55,7 +55,7 @@ def test_the_replay_page_shows_the_change_and_makes_none(engineer: Client, deliv
 
 def test_replaying_for_real_puts_it_back_and_is_noted(engineer: Client, delivery: WebhookDelivery) -> None:
     page = engineer.post(f"{REPLAY}?ids={delivery.pk}", follow=True).content.decode()
-    assert "1 deliveries wait again" in page
+    assert "1 delivery waits again" in page
     assert LogEntry.objects.get().change_message == "Replayed."
     services.apply_deliveries()
     assert Refund.objects.get().connector_refund_id == "REF1"

@@ -32,7 +32,6 @@ PAGES = {
     "connectors_webhookdelivery_changelist": ENGINEERS,
     "connectors_webhookdelivery_change": ENGINEERS,
     "connectors_webhookdelivery_history": ENGINEERS,
-    "connectors_webhookdelivery_replay": ENGINEERS,
     "refunds_alert_changelist": ENGINEERS,
     "refunds_alert_change": ENGINEERS,
     "refunds_alert_history": ENGINEERS,

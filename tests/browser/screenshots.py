@@ -35,6 +35,7 @@ def take(browser: Browser, address: str, user: str, password: str, folder: Path)
             "refund": refund,
             "report": "/report/",
             "accounts": "/accounts/",
+            "operations": "/operations/",
         }.items():
             if path:
                 _photograph(page, path, folder / f"{name}-{scheme}.png")
@@ -90,8 +91,9 @@ def _launch_and_take(address: str, user: str, password: str, folder: Path) -> No
 
 
 def test_take_screenshots(world, browser, live_server):
-    from tests.pages.world import PASSWORD
+    from tests.pages.world import PASSWORD, trouble
 
+    trouble(world)
     take(browser, live_server.url, "admin", PASSWORD, FOLDER)
 
 

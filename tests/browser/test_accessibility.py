@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from django.utils import timezone
+from playwright.sync_api import Page, expect
 
+from refunds.models import Heartbeat
+from refunds.operations import parked
 from refunds.permissions import Role
 from tests.browser.conftest import NARROW, WIDE, sign_in
+from tests.pages import world as worlds
 
 PAGES = {
     "home": "/",
@@ -25,6 +29,8 @@ PAGES = {
     "known then": "/refunds/{returned}/?known_at=2026-01-01T00:00:00Z",
     "report": "/report/",
     "accounts": "/accounts/",
+    "operations": "/operations/",
+    "replay nothing": "/operations/replay/",
     "not found": "/refunds/999999/",
 }
 
@@ -51,6 +57,21 @@ def test_axe_has_nothing_to_object_to(world, opens, scheme, viewport):
     page.keyboard.press("?")
     found["help"] = violations(page)
     assert {name: objections for name, objections in found.items() if objections} == {}
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_bad_day_is_fine_too(world, opens, scheme, viewport):
+    worlds.trouble(world)
+    Heartbeat.objects.update(beat_at=timezone.now() - worlds.days(1) / 48)
+    page = sign_in(opens(color_scheme=scheme, viewport=viewport), Role.ADMIN)
+    reason = parked.reasons()[0].key
+    found = {}
+    for address in ("/operations/", f"/operations/replay/?reason={reason}", "/refunds/", f"/refunds/{world.stuck.pk}/"):
+        page.goto(address)
+        expect(page.get_by_text("Nothing is being updated since").first).to_be_visible()
+        found[address] = violations(page)
+    assert {address: objections for address, objections in found.items() if objections} == {}
 
 
 def test_a_supports_page_is_fine_too(world, opens):

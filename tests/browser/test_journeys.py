@@ -179,7 +179,7 @@ def test_the_keyboard_reaches_the_content_at_once(world, opens):
 @pytest.mark.parametrize(
     "address",
     ["/", "/refunds/", "/refunds/?status=FAILED&currency=JPY", "/search/?q=SO-88213%0ASO-1", "/search/?q=SO-1",
-     "/report/", "/accounts/", "/refunds/{pk}/"],
+     "/report/", "/accounts/", "/operations/", "/refunds/{pk}/"],
 )  # fmt: skip
 def test_a_phone_shows_every_page_without_scrolling_sideways(world, opens, address):
     page = sign_in(opens(viewport=NARROW), Role.ADMIN)

@@ -3,5 +3,5 @@
 from refunddash.settings import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-# As in development: nothing was collected.
+# Pages are read here, not looked at: nobody has collected their styles.
 STORAGES = {**STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}  # noqa: F405

@@ -11,10 +11,10 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from connectors.contract import Answer, Fact, MarkKind, Money, ReferenceState, RefundKind, Secret, Stage
-from connectors.models import ConnectorAccount, WebhookDelivery
+from connectors.models import ConnectorAccount, DeliveryState, WebhookDelivery
 from refunds import services
 from refunds.facts import Source
-from refunds.models import AccountPolling, Alert, AlertKind, Mark, Refund
+from refunds.models import AccountPolling, Alert, AlertKind, Heartbeat, Mark, Refund, TransitionTally
 from refunds.permissions import Role
 from refunds.services import Registration
 from tests.factories import AccountFactory, EndpointFactory, UserFactory
@@ -246,6 +246,8 @@ def _surroundings(world: World) -> None:
             endpoint=endpoint, received_at=now - dt.timedelta(minutes=ago), body=b"{}", headers_json="{}",
             dedupe_key="d", next_attempt_at=now,
         )  # fmt: skip
+    for name in ("web-1/1", "web-1/2", Heartbeat.TICKER):
+        Heartbeat.beat(name)
     state = AccountPolling.of(world.asked)
     state.last_answer_at = now - dt.timedelta(minutes=2)
     state.last_error, state.last_error_at = "the processor answered HTTP 503", now - dt.timedelta(hours=9)
@@ -255,4 +257,33 @@ def _surroundings(world: World) -> None:
         subject="endpoint 2",
         account_id=world.told.pk,
         message="3 deliveries in a row had a bad signature. Compare the endpoint's secret with the processor's pages.",
+    )
+
+
+def trouble(world: World) -> None:
+    """A bad day: parked deliveries, a held fact, a worker that hangs and one that was started anew, a clock that is
+    off, refunds nobody has asked about, webhooks that were missed."""
+    now = timezone.now()
+    endpoint = world.told.endpoints.get()
+    for number, (error, ago) in enumerate(
+        [("cannot be read: a refund without an id, or with one longer than 255 characters", 50),
+         ("gave up after 6 attempts: OperationalError: the lock of refund 4711 was not free", 31),
+         ("gave up after 6 attempts: OperationalError: the lock of refund 4712 was not free", 30)]
+    ):  # fmt: skip
+        WebhookDelivery.objects.create(
+            endpoint=endpoint, received_at=now - dt.timedelta(minutes=ago), body=b"{}", headers_json="{}",
+            dedupe_key=f"parked-{number}", next_attempt_at=now, state=DeliveryState.PARKED, error=error,
+        )  # fmt: skip
+    story = Story(world.asked, world.stuck.connector_refund_id, Money(7_450, "GBP"), age=-dt.timedelta(hours=5))
+    story.number = 90
+    story.told(Stage.SUCCEEDED, "succeeded", after=dt.timedelta(), delay=-18_000)
+    Heartbeat.objects.filter(name="web-1/2").update(beat_at=now - dt.timedelta(minutes=14))
+    Heartbeat.objects.filter(name="web-1/1").update(
+        restarts=2, restart_reason="did nothing for 150 s", started_at=now - dt.timedelta(minutes=9)
+    )
+    AccountPolling.of(world.asked).pause(until=now + dt.timedelta(minutes=30), reason="breaker open after failures")
+    Refund.objects.filter(pk=world.differing.pk).update(next_poll_at=now - dt.timedelta(minutes=40))
+    TransitionTally.objects.all().delete()
+    TransitionTally.count_in(
+        [(world.asked.pk, Source.WEBHOOK)] * 180 + [(world.asked.pk, Source.FEED)] * 20, day=now.date()
     )

@@ -68,7 +68,7 @@
 
   setInterval(refreshTimes, 30_000);
 
-  // An open refund page looks for news while somebody is there to see it.
+  // What is live on an open page looks for news while somebody is there to see it.
   const LOOK_EVERY_MS = 20_000;
   const GONE_AFTER_MS = 10 * 60_000;
   let lastSeen = Date.now();
@@ -76,8 +76,8 @@
     window.addEventListener(kind, () => (lastSeen = Date.now()), { passive: true });
   }
   setInterval(() => {
-    const panel = document.querySelector("[data-live]");
     const isWatched = document.visibilityState === "visible" && Date.now() - lastSeen < GONE_AFTER_MS;
-    if (panel && isWatched && window.htmx) window.htmx.trigger(panel, "look");
+    if (!isWatched || !window.htmx) return;
+    for (const panel of document.querySelectorAll("[data-live]")) window.htmx.trigger(panel, "look");
   }, LOOK_EVERY_MS);
 })();

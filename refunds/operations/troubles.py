@@ -1,0 +1,155 @@
+"""What is wrong, a line each: what happened, to whom, what to do, and which section of the runbook says more."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from refunds.models import Alert
+from refunds.operations import figures
+from refunds.operations.health import Health
+from refunds.operations.liveness import Standstill, signs_of_life, standstill
+from refunds.operations.readiness import readiness
+
+BACKLOG_AFTER = dt.timedelta(minutes=2)
+MISSED_RATE_ODD = 0.05
+MISSED_RATE_NEEDS = 20
+"""A rate over fewer changes says nothing."""
+CLOCK_IS_OFF_SECONDS = 60
+RESTARTED_LATELY = dt.timedelta(hours=1)
+
+
+class Level(enum.StrEnum):
+    """How bad: `danger` stops something, `warning` will if nobody looks, `info` is worth knowing."""
+
+    DANGER = "danger"
+    WARNING = "warning"
+    INFO = "info"
+
+
+_WORST_FIRST = list(Level)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """`section` is the heading in docs/operations.md that says more."""
+
+    level: Level
+    section: str
+    what: str
+    todo: str
+    account: str = ""
+    since: dt.datetime | None = None
+    times: int = 1
+
+
+def troubles(healths: Iterable[Health], alerts: Iterable[Alert]) -> list[Trouble]:
+    """All there is, the worst first. What has an alert is told by its alert and not once more."""
+    now = timezone.now()
+    found = [*_of_the_house(now), *_of_alerts(alerts)]
+    for health in healths:
+        found += _of_the_account(health, now)
+    return sorted(found, key=lambda trouble: _WORST_FIRST.index(trouble.level))
+
+
+def of_standstill(still: Standstill) -> Trouble:
+    since = f"since {still.since:%-d %b %Y %H:%M} UTC" if still.since else "yet"
+    todo = "Start a worker, or restart the one that hangs: systemctl restart refunddash-worker@1, or docker compose "
+    return Trouble(Level.DANGER, "standstill", f"{still.what} {since}.", f"{todo}restart worker.", since=still.since)
+
+
+def _of_the_house(now: dt.datetime) -> Iterator[Trouble]:
+    still = standstill()
+    if still:
+        yield of_standstill(still)
+    for check in readiness().checks:
+        if not check.ok and check.name not in ("worker", "ticker"):
+            yield Trouble(Level.DANGER, check.name, f"Not ready: {check.name}. {check.what}", check.todo)
+    yield from _of_workers(now, still)
+    longest = figures.longest_due(now)
+    if longest > BACKLOG_AFTER:
+        yield Trouble(
+            Level.WARNING,
+            "backlog",
+            f"Deliveries wait: {figures.waiting()}, the first for {int(longest.total_seconds() // 60)} min.",
+            "Do the workers run? If they do, start another one; the order of the deliveries does not matter.",
+            since=now - longest,
+        )
+
+
+def _of_workers(now: dt.datetime, still: Standstill | None) -> Iterator[Trouble]:
+    for life in signs_of_life():
+        beat = life.beat
+        if life.is_ticker:
+            continue
+        if life.silent and still is None:
+            yield Trouble(
+                Level.WARNING,
+                "worker_silent",
+                f"Worker {beat.name} has done nothing lately; the others work.",
+                "Restart it if it should run. If it was taken away, this line goes by itself within a day.",
+                since=beat.beat_at,
+            )
+        if beat.restart_reason and beat.started_at and beat.started_at > now - RESTARTED_LATELY:
+            yield Trouble(
+                Level.WARNING,
+                "worker_restarts",
+                f"Worker {beat.name} was started anew: it {beat.restart_reason}.",
+                "Once is mended already. If it goes on, read its log just before each restart.",
+                since=beat.started_at,
+                times=beat.restarts,
+            )
+
+
+_DANGEROUS_ALERTS = frozenset({"credentials_rejected", "signatures_fail", "returned_after_success", "repeated"})
+
+
+def _of_alerts(alerts: Iterable[Alert]) -> Iterator[Trouble]:
+    for alert in alerts:
+        level = Level.DANGER if alert.kind in _DANGEROUS_ALERTS else Level.WARNING
+        account = alert.account.name if alert.account else ""
+        name = alert.get_kind_display().replace("_", " ").lower().capitalize()
+        yield Trouble(level, alert.kind, f"{name}.", alert.message, account, alert.first_at, alert.count)
+
+
+def _of_the_account(health: Health, now: dt.datetime) -> Iterator[Trouble]:
+    name, polling = health.account.name, health.polling
+    if health.condition == "paused" and polling and polling.paused_until:
+        yield Trouble(
+            Level.WARNING,
+            "paused",
+            f"Questions are paused until {polling.paused_until:%H:%M} UTC: {polling.pause_reason}.",
+            f"It resumes by itself. The last error was: {polling.last_error or 'none'}.",
+            name,
+            polling.last_error_at,
+        )
+    if health.condition == "silent":
+        yield Trouble(
+            Level.WARNING,
+            "silent",
+            "Nothing was heard for a day." if health.last_heard_at else "Nothing was ever heard.",
+            f"Is the webhook set up at the processor? Does its key work? Ask: manage.py account check {name}",
+            name,
+            health.last_heard_at,
+        )
+    if overdue := figures.overdue_polls(health.account, now):
+        yield Trouble(
+            Level.WARNING,
+            "overdue",
+            f"Refunds that should have been asked about 15 minutes ago or more: {overdue}.",
+            "Is the account paused, or its requests per second too few for its refunds?",
+            name,
+        )
+    told, rate = health.transitions, health.transitions.missed_rate
+    if health.endpoints and rate is not None and rate > MISSED_RATE_ODD and told.told >= MISSED_RATE_NEEDS:
+        yield Trouble(
+            Level.WARNING,
+            "missed_webhooks",
+            f"{rate:.0%} of {told.told:,} changes of the last 7 days came by asking, before any webhook.",
+            "Compare the event types chosen at the processor with its page in docs/processors, and look for failures.",
+            name,
+        )

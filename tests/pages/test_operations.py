@@ -1,0 +1,190 @@
+"""The operations page: each bad thing in one line; parked deliveries by reason, rehearsed and replayed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from connectors.models import DeliveryState, WebhookDelivery
+from refunds import services
+from refunds.models import AccountPolling, Alert, AlertKind, Heartbeat, Refund
+from refunds.operations import parked, readiness
+from tests.factories import T0, AccountFactory, EndpointFactory
+from tests.pages import world as worlds
+from tests.pages.test_refund import text
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def endpoint():
+    return EndpointFactory.create(
+        connector="adyen", accounts=[AccountFactory.create(connector="adyen", processor_account="Shop")]
+    )
+
+
+def park(endpoint, reference: str, error: str, **fields) -> WebhookDelivery:
+    item = {
+        "eventCode": "REFUND", "success": "true", "pspReference": reference, "originalReference": "PAY1",
+        "merchantAccountCode": "Shop", "merchantReference": "order-1", "eventDate": "2026-03-14T11:00:00+01:00",
+        "amount": {"value": 1234, "currency": "EUR"}, "reason": "",
+    }  # fmt: skip
+    body = json.dumps({"live": "false", "notificationItems": [{"NotificationRequestItem": item}]}).encode()
+    return WebhookDelivery.objects.create(
+        **{"endpoint": endpoint, "received_at": T0, "body": body, "dedupe_key": reference, "next_attempt_at": T0,
+           "state": DeliveryState.PARKED, "headers_json": "{}", "error": error, **fields}
+    )  # fmt: skip
+
+
+def lines(page: str) -> list[str]:
+    """Each line of what is wrong, as text."""
+    section = page.partition('id="troubles"')[2].partition("</section>")[0]
+    return [text(line).strip() for line in re.findall(r"<li.*?</li>", section, re.DOTALL)]
+
+
+def test_a_house_that_is_well_says_so(engineer):
+    for name in ("host/1", Heartbeat.TICKER):
+        Heartbeat.beat(name)
+    page = engineer.page("/operations/")
+    assert lines(page) == []
+    assert "All is well" in page
+
+
+def test_a_bad_day_is_a_list_of_what_happened_to_whom_and_what_to_do(world, engineer):
+    worlds.trouble(world)
+    found = lines(engineer.page("/operations/"))
+    expected = [
+        "Signatures fail. marketplace", "Returned after success. shop-eu",
+        "Worker web-1/1 was started anew: it did nothing for 150 s. 2 times",
+        "Worker web-1/2 has done nothing lately; the others work.", "Fact dated in the future. shop-eu",
+        "Unknown word. shop-eu", "Questions are paused until",
+        "Refunds that should have been asked about 15 minutes ago or more: 1. shop-eu",
+        "10% of 200 changes of the last 7 days came by asking, before any webhook. shop-eu",
+    ]  # fmt: skip
+    assert [line[: len(start)] for line, start in zip(found, expected, strict=True)] == expected
+
+
+def test_a_backlog_says_how_many_wait_and_for_how_long(engineer, endpoint):
+    now = timezone.now()
+    park(endpoint, "R1", "", state=DeliveryState.WAITING, next_attempt_at=now - dt.timedelta(minutes=9))
+    assert any(
+        line.startswith("Deliveries wait: 1, the first for 9 min.") for line in lines(engineer.page("/operations/"))
+    )
+
+
+def test_an_account_that_was_never_heard_of_is_a_line(engineer):
+    AccountFactory.create(name="quiet")
+    [line] = [line for line in lines(engineer.page("/operations/")) if "quiet" in line]
+    assert "Nothing was ever heard. quiet" in line
+    assert "manage.py account check quiet" in line
+
+
+def test_an_account_that_is_asked_and_silent_for_a_day_is_a_line_too(engineer):
+    account = AccountFactory.create(name="quiet")
+    AccountPolling.of(account)
+    AccountPolling.objects.update(last_answer_at=timezone.now() - dt.timedelta(hours=25))
+    assert any("Nothing was heard for a day. quiet" in line for line in lines(engineer.page("/operations/")))
+    AccountPolling.objects.update(last_answer_at=timezone.now() - dt.timedelta(hours=23))
+    assert not any("quiet" in line for line in lines(engineer.page("/operations/")))
+
+
+def test_every_kind_of_alert_becomes_a_line(engineer):
+    for kind in AlertKind:
+        Alert.open(kind, subject="s", message=f"What to do about {kind}.")
+    page = engineer.page("/operations/")
+    for kind in AlertKind:
+        assert any(f"What to do about {kind}." in line and f"runbook: {kind}" in line for line in lines(page))
+
+
+def test_workers_are_shown_with_their_restarts(world, engineer):
+    worlds.trouble(world)
+    page = text(engineer.page("/operations/"))
+    assert "web-1/1 Works just now 2 times did nothing for 150 s, 9 min ago" in page
+    assert "web-1/2 Silent 14 min ago never" in page
+
+
+def test_held_facts_say_when_they_count(world, engineer):
+    worlds.trouble(world)
+    page = text(engineer.page("/operations/"))
+    assert world.stuck.connector_refund_id in page
+    assert "counts in 4 h" in page
+
+
+def test_parked_deliveries_are_grouped_by_what_went_wrong(engineer, endpoint):
+    park(endpoint, "R1", "gave up: KeyError: 'abc' in item 17")
+    park(endpoint, "R2", "gave up: KeyError: 'xyz' in item 4")
+    park(endpoint, "R3", "cannot be read: no id")
+    assert [(len(reason.ids), reason.text) for reason in parked.reasons()] == [
+        (2, "gave up: KeyError: 'xyz' in item 4"), (1, "cannot be read: no id"),
+    ]  # fmt: skip
+    assert "gave up: KeyError" in text(engineer.page("/operations/"))
+
+
+def test_a_reason_is_rehearsed_and_then_replayed_whole(engineer, endpoint):
+    first, second = park(endpoint, "R1", "a bug in 1"), park(endpoint, "R2", "a bug in 2")
+    other = park(endpoint, "R3", "another reason")
+    address = f"/operations/replay/?reason={next(r.key for r in parked.reasons() if len(r.ids) == 2)}"
+    page = engineer.page(address)
+    assert "Replay 2 deliveries" in page
+    assert page.count("SUCCEEDED (accepted)") == 2
+    assert not Refund.objects.exists()
+    done = text(engineer.client.post(address, follow=True).content.decode())
+    assert "2 deliveries wait again" in done
+    states = dict(WebhookDelivery.objects.values_list("pk", "state"))
+    assert states == {first.pk: DeliveryState.WAITING, second.pk: DeliveryState.WAITING, other.pk: DeliveryState.PARKED}
+    assert set(LogEntry.objects.values_list("object_id", "change_message")) == {
+        (str(first.pk), "Replayed."), (str(second.pk), "Replayed."),
+    }  # fmt: skip
+    services.apply_deliveries()
+    assert set(Refund.objects.values_list("connector_refund_id", flat=True)) == {"R1", "R2"}
+
+
+def test_of_many_only_the_newest_are_rehearsed_and_all_are_replayed(engineer, endpoint, monkeypatch):
+    monkeypatch.setattr("refunds.pages.views.operations.REPLAYED_AT_ONCE", 2)
+    for number in range(5):
+        park(endpoint, f"R{number}", "a bug")
+    address = f"/operations/replay/?reason={parked.reasons()[0].key}"
+    assert "the newest 2 of them" in text(engineer.page(address))
+    engineer.client.post(address)
+    assert not WebhookDelivery.objects.filter(state=DeliveryState.PARKED).exists()
+
+
+def test_a_reason_that_nothing_is_parked_for_any_more_is_404(engineer):
+    engineer.page("/operations/replay/?reason=0123456789abcdef", expect=404)
+
+
+def test_support_may_neither_see_nor_replay(support, endpoint):
+    delivery = park(endpoint, "R1", "a bug")
+    for address in ("/operations/", f"/operations/replay/?ids={delivery.pk}"):
+        support.page(address, expect=403)
+        assert support.client.post(address).status_code in (403, 405)
+    delivery.refresh_from_db()
+    assert delivery.state == DeliveryState.PARKED
+
+
+def test_htmx_gets_what_is_inside_the_page(engineer):
+    page = engineer.htmx("/operations/")
+    assert "<html" not in page
+    assert "What is wrong" in page
+
+
+def test_more_rows_cost_no_more_queries(world, engineer, endpoint):
+    engineer.page("/operations/")
+    readiness.forget()
+    with CaptureQueriesContext(connection) as few:
+        engineer.page("/operations/")
+    for number in range(25):
+        park(endpoint, f"R{number}", f"reason {'x' * number}")
+        Alert.open(AlertKind.CLOCK_SKEW, subject=str(number), message="m")
+        Heartbeat.beat(f"host/{number}")
+    readiness.forget()
+    with CaptureQueriesContext(connection) as many:
+        engineer.page("/operations/")
+    assert len(many) == len(few)
