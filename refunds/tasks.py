@@ -22,7 +22,8 @@ from refunds.supervisor import worker_name
 
 log = logging.getLogger(__name__)
 
-APPLY_SECONDS = 30.0
+APPLY_SECONDS = 5.0
+"""A worker that is told to stop finishes its turn first, and a deploy waits for it."""
 UNANSWERED_RINGS = 20
 _beaten_at = float("-inf")
 

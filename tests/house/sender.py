@@ -89,7 +89,10 @@ class Sender:
 
     async def _run(self) -> None:
         timeout = aiohttp.ClientTimeout(total=20)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
+        # A connection for each request, as nginx does unless told otherwise: on one that is kept open, a request can
+        # cross the server's goodbye.
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             started, tasks = time.monotonic(), set[asyncio.Task[None]]()
             while not self._stopping.is_set():
                 await asyncio.sleep(max(started + self.sent / self._per_second - time.monotonic(), 0))
