@@ -16,7 +16,7 @@ import aiohttp
 from connectors.sandbox.courier import stripe_signature
 from tests.house.processors import STRIPE_SECRET
 
-RESEND_SECONDS = 1.0
+RESEND_SECONDS = (1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,13 @@ class Sender:
         from tests.benchmarks.prepared import event
 
         body = event(number, refunds=self._refunds)
+        attempts = 0
         while not self._given_up.is_set():
             if await self._send(session, number, body) == 200:
                 self.acknowledged.add(f"evt_{number}")
                 return
-            await asyncio.sleep(RESEND_SECONDS)
+            await asyncio.sleep(RESEND_SECONDS[min(attempts, len(RESEND_SECONDS) - 1)])
+            attempts += 1
 
     async def _send(self, session: aiohttp.ClientSession, number: int, body: bytes) -> int:
         started = time.monotonic()

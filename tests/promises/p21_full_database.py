@@ -1,7 +1,8 @@
 """P21. The database is full, read-only, locked, stopped, or takes no more connections, each while deliveries come.
 
 PostgreSQL keeps the inbox's table in a tablespace on a small filesystem, and SQLite its file, so that both really run
-out of space. Needs root, to mount them.
+out of space. Needs root, to mount them. It has been seen to fail: where every request waits for a database that is
+locked, instead of one a second, the threads are used up and senders get no answer at all.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tests.house import House, Processors, Sender, check_nothing_lost
 TITLE = (
     "A full, read-only, locked or missing database: acknowledged is stored, 503 otherwise, and it recovers by itself"
 )
-SIZES = {"smoke": (2.0, 20), "full": (20.0, 100)}
+SIZES = {"smoke": (2.0, 20), "full": (10.0, 100)}
 ANSWERED_WITHIN_SECONDS = 4.5
 RECOVERS_WITHIN_SECONDS = 20.0
 Trouble = Callable[[House], Any]
