@@ -38,7 +38,7 @@ class Committer:
         self._thread: threading.Thread | None = None
         self._stopping = False
 
-    def keep(self, row: inbox.Row, *, timeout_seconds: float = 4.0) -> None:
+    def keep(self, row: inbox.Row, *, timeout_seconds: float = 3.5) -> None:
         """Return once the row is committed; NotKept or the database's own error otherwise."""
         waiting = _Waiting(row)
         with self._something:

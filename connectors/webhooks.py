@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 from django.conf import settings
+from django.db import DataError, IntegrityError
 from django.db import Error as DatabaseError
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse
@@ -28,6 +29,7 @@ MAXIMUM_BODY_BYTES = 1024 * 1024
 MAXIMUM_BACKLOG = 5_000_000
 CLOCK_IS_OFF_SECONDS = 60
 _CACHE_SECONDS = 5.0
+_TRY_EVERY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,13 @@ def receive(request: HttpRequest, connector: str, token: str) -> HttpResponse:
         return HttpResponse(status=405, headers={"Allow": "POST"})
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         return HttpResponse("Send the body without Content-Encoding.", status=415)
+    if not _trouble.permits():
+        return _try_again()
     try:
         door = _door(connector, hash_token(token))
     except DatabaseError:
         log.exception("endpoint_not_looked_up", status=503)
+        _trouble.began()
         return _try_again()
     if door is None:
         return HttpResponse(status=404)
@@ -81,9 +86,12 @@ def _answer(door: _Door, delivery: Delivery) -> HttpResponse:
         return _try_again()
     try:
         _keep(inbox.row_of(door.endpoint_id, delivery, door.connector, hint_only=hint_only))
-    except (DatabaseError, NotKept):
+    except (DatabaseError, NotKept) as error:
         log.exception("delivery_not_kept", endpoint=door.endpoint_id, status=503)
+        if not isinstance(error, (DataError, IntegrityError)):  # these are about the row, not about the database
+            _trouble.began()
         return _try_again()
+    _trouble.ended()
     _ring_doorbell()
     acknowledgement = door.connector.acknowledgement
     return HttpResponse(
@@ -123,6 +131,7 @@ def forget_doors() -> None:
     _doors.clear()
     _doorbell.reset()
     _rejections.reset()
+    _trouble.ended()
 
 
 def _door(connector: str, token_hash: str) -> _Door | None:
@@ -167,6 +176,33 @@ class _Throttle:
             return True
 
 
+class _Trouble:
+    """While the database cannot keep deliveries one request a second finds out whether it can again, and the others are
+    told at once. Each would wait for seconds otherwise, and there are more of them than threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next_try_at: float | None = None
+
+    def permits(self) -> bool:
+        if self._next_try_at is None:
+            return True
+        with self._lock:
+            now = time.monotonic()
+            if self._next_try_at is not None and now < self._next_try_at:
+                return False
+            self._next_try_at = now + _TRY_EVERY_SECONDS
+            return True
+
+    def began(self) -> None:
+        with self._lock:
+            self._next_try_at = time.monotonic() + _TRY_EVERY_SECONDS
+
+    def ended(self) -> None:
+        self._next_try_at = None
+
+
+_trouble = _Trouble()
 _doorbell = _Throttle(1.0)
 _rejections = _Throttle(1.0)
 

@@ -53,6 +53,8 @@ def _secret(name: str, development_name: str) -> str:
 
 
 SECRET_KEY = _secret("SECRET_KEY", "secret_key")
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
+"""Earlier ones that still open what they signed, so that nobody is signed out by a rotation."""
 FIELD_KEYS: list[str] = [part.strip() for part in _secret("FIELD_KEYS", "field_key").split(",") if part.strip()]
 """Keys that encrypt credentials and personal data, as `name:64 hex digits`, newest first (connectors.keyring)."""
 LOOKUP_KEY: str = _secret("LOOKUP_KEY", "lookup_key")

@@ -25,7 +25,8 @@ from refunds.supervisor import worker_name
 
 log = structlog.get_logger(__name__)
 
-APPLY_SECONDS = 30.0
+APPLY_SECONDS = 5.0
+"""A worker that is told to stop finishes its turn first, and a deploy waits for it."""
 UNANSWERED_RINGS = 20
 POLLED_TOGETHER = 32
 """How many accounts one task polls side by side."""

@@ -16,7 +16,7 @@ import aiohttp
 from connectors.sandbox.courier import stripe_signature
 from tests.house.processors import STRIPE_SECRET
 
-RESEND_SECONDS = 1.0
+RESEND_SECONDS = (1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,10 @@ class Sender:
 
     async def _run(self) -> None:
         timeout = aiohttp.ClientTimeout(total=20)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
+        # A connection for each request, as nginx does unless told otherwise: on one that is kept open, a request can
+        # cross the server's goodbye.
+        connector = aiohttp.TCPConnector(limit=0, force_close=True)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             started, tasks = time.monotonic(), set[asyncio.Task[None]]()
             while not self._stopping.is_set():
                 await asyncio.sleep(max(started + self.sent / self._per_second - time.monotonic(), 0))
@@ -103,11 +106,13 @@ class Sender:
         from tests.benchmarks.prepared import event
 
         body = event(number, refunds=self._refunds)
+        attempts = 0
         while not self._given_up.is_set():
             if await self._send(session, number, body) == 200:
                 self.acknowledged.add(f"evt_{number}")
                 return
-            await asyncio.sleep(RESEND_SECONDS)
+            await asyncio.sleep(RESEND_SECONDS[min(attempts, len(RESEND_SECONDS) - 1)])
+            attempts += 1
 
     async def _send(self, session: aiohttp.ClientSession, number: int, body: bytes) -> int:
         started = time.monotonic()

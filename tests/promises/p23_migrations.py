@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.house import House, Processors, Sender, check_nothing_lost
 from tests.house.seed import seed as seed_refunds
+from tests.house.session import session_cookie
 
 TITLE = "Migrations do not stop the house: no statement waits for a lock for longer than a second, no 5xx"
 SIZES = {"smoke": (8_000, 50), "full": (2_000_000, 100)}
@@ -40,7 +41,7 @@ def run(size: str, seed: int) -> list[str]:
         seed_refunds(processors.accounts["stripe"], refunds, seed=seed)
         seeded = (Refund.objects.count(), Observation.objects.count())
         sender = Sender(house.urls, processors.paths["stripe"], per_second=per_second)
-        with sender, _Reader(house.urls, _session()) as reader, _LockWatch(house) as watch:
+        with sender, _Reader(house.urls, session_cookie("support")) as reader, _LockWatch(house) as watch:
             sender.wait_for(200, since=0, seconds=20)
             started = time.monotonic()
             migrated = house.manage("migrate").stdout.count("... OK")
@@ -107,22 +108,6 @@ def _connect(house: House) -> Any:
 def _p99(sender: Sender) -> float:
     seconds = sorted(answer.seconds for answer in sender.answers)
     return seconds[int(len(seconds) * 0.99)]
-
-
-def _session() -> str:
-    """The cookie of somebody who may see all refunds."""
-    from django.conf import settings
-    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-    from django.contrib.auth.models import User
-    from django.contrib.sessions.backends.db import SessionStore
-
-    user = User.objects.create_superuser("reader")
-    session = SessionStore()
-    session[SESSION_KEY] = str(user.pk)
-    session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
-    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
-    session.create()
-    return f"{settings.SESSION_COOKIE_NAME}={session.session_key}"
 
 
 class _Background:
