@@ -122,6 +122,7 @@ class _Run:
         self.kills_at_all = healthy or bool(mutant.kills)
         self.deadlocked: Process | None = None
         self.faults: dict[str, list[str]] = {}
+        self._nudges = 0
         self._everything_due_since = dt.datetime.max.replace(tzinfo=dt.UTC)
 
     def play(self) -> Report:
@@ -243,16 +244,21 @@ class _Run:
             self.arsenal.arm(name, doze_seconds=self.doze_seconds or seconds)
 
     def _strike_the_rest(self) -> None:
-        """Go on until each failpoint has struck once; the processors go on speaking meanwhile."""
-        ends_at = time.monotonic() + 120
+        """Go on until each failpoint has struck once; new refunds keep all the flows going meanwhile."""
+        ends_at = time.monotonic() + 180
         while (missing := self._missing()) and time.monotonic() < ends_at:
-            for name in missing[:_ARMED_AT_ONCE]:
-                self.arsenal.arm(name)
+            armed = self.arsenal.armed(dozing=False)
+            for name in self.rng.sample(missing, len(missing)):
+                if len(armed) < _ARMED_AT_ONCE and name not in armed:
+                    self.arsenal.arm(name)
+                    armed.append(name)
+            self.load.start_more(6)
             self._house_answers()
             self.load.post_some(50, at_hand=50)
-            self.load.live_on(5)
             self.load.register_some(5)
             self._nudge()
+            with suppress(TimeoutError):
+                until("the armed have struck", self._spent, seconds=self.plan.patience_seconds)
             self._revive()
         if missing:
             self.faults["failpoints never hit"] = missing
@@ -294,24 +300,31 @@ class _Run:
             self.deadlocked = None
 
     def _nudge(self) -> None:
-        """The clock runs faster than in life: a few questions are due again, and the ticker ticks."""
+        """The clock runs faster than in life: feed and listings, or a few Gets, are due again, and the ticker ticks.
+        In turns, because what is read in pages comes first in a poll's turn and may take all of it."""
+        self._nudges += 1
+        eventually(self._make_pages_due if self._nudges % 3 == 0 else self._make_gets_due)
+        eventually(_tick)
+
+    def _make_pages_due(self) -> None:
         from django.utils import timezone
 
-        from refunds.models import AccountPolling, CreationWindow, Refund
+        from refunds.models import AccountPolling, CreationWindow
 
-        now = timezone.now()
+        now, stripe = timezone.now(), self.processors.accounts["stripe"]
+        AccountPolling.objects.filter(account=stripe).update(next_changes_at=now)
+        windows = CreationWindow.objects.filter(account=stripe).order_by("?").values_list("pk", flat=True)[:2]
+        CreationWindow.objects.filter(pk__in=list(windows)).update(next_list_at=now)
+
+    def _make_gets_due(self) -> None:
+        """Of different days: many of one day would be listed, not asked about one by one."""
+        from django.utils import timezone
+
+        from refunds.models import Refund
+
         stripe = self.processors.accounts["stripe"]
-
-        def nudge() -> None:
-            AccountPolling.objects.filter(account=stripe).update(next_changes_at=now)
-            windows = CreationWindow.objects.filter(account=stripe).order_by("?").values_list("pk", flat=True)[:2]
-            CreationWindow.objects.filter(pk__in=list(windows)).update(next_list_at=now)
-            # A few of different days: many of one day would be listed, not asked about one by one.
-            some = Refund.objects.filter(account=stripe).order_by("?").values_list("pk", flat=True)[:5]
-            Refund.objects.filter(pk__in=list(some)).update(next_poll_at=now)
-            _tick()
-
-        eventually(nudge)
+        some = Refund.objects.filter(account=stripe).order_by("?").values_list("pk", flat=True)[:5]
+        Refund.objects.filter(pk__in=list(some)).update(next_poll_at=timezone.now())
 
     # Settling.
 
