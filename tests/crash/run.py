@@ -128,7 +128,7 @@ class _Run:
     def play(self) -> Report:
         from tests.crash.verdict import judge, watch
 
-        started = time.monotonic()
+        self._started = started = time.monotonic()
         watch()
         self._open_the_shop()
         self._open_windows()
@@ -137,17 +137,23 @@ class _Run:
             live=self.plan.live,
         )  # fmt: skip
         until("the workers are up", self._workers_are_up, seconds=60)
+        self._say("the house is up")
         if self.plan.deadlock:
             self._deadlock()
         self._kill_under_load()
         if self.plan.each_failpoint:
             self._strike_the_rest()
         self._settle()
+        self._say("the dust has settled")
         truth = self.processors.do(lambda sandbox: sandbox.truth())
         attempts = self.processors.do(lambda sandbox: list(sandbox.world.money_moving_attempts))
         verdict = judge(truth, load.posted.promises, attempts)
         self._look_for_strays()
         return self._report({**verdict.faults, **self.faults}, time.monotonic() - started)
+
+    def _say(self, what: str) -> None:
+        """Into the harness's own log."""
+        print(f"{time.monotonic() - self._started:7.1f} s  {what}", flush=True)
 
     # Setting up.
 
@@ -203,6 +209,7 @@ class _Run:
     def _round(self, *, posts: int) -> None:
         self._arm()
         self._house_answers()
+        self._say(f"bringing {posts}")
         brought = threading.Event()
         assassin = threading.Thread(target=self._trouble, args=(brought,), daemon=True)
         assassin.start()
@@ -213,6 +220,7 @@ class _Run:
         with suppress(TimeoutError):
             until("the round is over", self._spent, seconds=self.plan.patience_seconds)
         brought.set()
+        self._say(f"brought, {self.load.posted.acknowledged} acknowledged, armed {self.arsenal.armed()}")
         assassin.join(60)
         self._revive()
 
@@ -332,11 +340,13 @@ class _Run:
         """Bring what is left, let the poller read to the end, and wait until nothing is to be done any more."""
         self.arsenal.disarm()
         try:
+            self._say("settling")
             until("everything was brought", self._all_brought, seconds=self.plan.settle_seconds)
             if self.deadlocked is not None:
                 until("the watchdog cures the deadlock", self._cured, seconds=6 * SILENCE_SECONDS)
             # An answer's `as_of` is some seconds before its time, so as not to be later than it was true.
-            until("the last word is old enough", lambda: time.monotonic() - self.load.spoke_at > 12, seconds=20)
+            until("the last word is old enough", lambda: time.monotonic() - self.load.spoke_at > 8, seconds=20)
+            self._say("everything was brought")
             self._everything_due_since = eventually(self._make_everything_due)
             until("nothing is due any more", self._nothing_due, seconds=self.plan.settle_seconds)
         except TimeoutError as error:
