@@ -37,7 +37,7 @@ def plans(size: Size, seed: int) -> list[Plan]:
 def postgres_plan(size: Size, seed: int) -> Plan:
     if size == "smoke":
         return Plan(name="postgres", seed=seed, refunds=700, kills=12, each_failpoint=False, deadlock=True)
-    return Plan(name="postgres", seed=seed, refunds=20_000, kills=170, live=200, deadlock=True, settle_seconds=600)
+    return Plan(name="postgres", seed=seed, refunds=16_500, kills=150, live=200, deadlock=True, settle_seconds=600)
 
 
 def shorter_plan(size: Size, seed: int, *, name: str) -> Plan:

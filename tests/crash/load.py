@@ -115,6 +115,15 @@ class Load:
             self._processors.do(partial(Sandbox.says, refund_id=live.refund_id, word=word))
             live.spoke_at = self.spoke_at = time.monotonic()
 
+    def start_more(self, count: int) -> None:
+        """New refunds, with a past like the others'; all of them are registered."""
+        created_at = dt.datetime.now(dt.UTC) - dt.timedelta(days=20)
+        for number in range(count):
+            processor = ("stripe", "adyen")[number % 2]
+            self._processors.do(
+                partial(Sandbox.start_refund, processor=processor, created_at=created_at, registered=True)
+            )
+
     def register_some(self, count: int) -> int:
         """The shop registers; what is refused it tries again by itself. Returns how many there were."""
         due = self._processors.do(

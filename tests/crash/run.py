@@ -122,12 +122,13 @@ class _Run:
         self.kills_at_all = healthy or bool(mutant.kills)
         self.deadlocked: Process | None = None
         self.faults: dict[str, list[str]] = {}
+        self._nudges = 0
         self._everything_due_since = dt.datetime.max.replace(tzinfo=dt.UTC)
 
     def play(self) -> Report:
         from tests.crash.verdict import judge, watch
 
-        started = time.monotonic()
+        self._started = started = time.monotonic()
         watch()
         self._open_the_shop()
         self._open_windows()
@@ -136,17 +137,23 @@ class _Run:
             live=self.plan.live,
         )  # fmt: skip
         until("the workers are up", self._workers_are_up, seconds=60)
+        self._say("the house is up")
         if self.plan.deadlock:
             self._deadlock()
         self._kill_under_load()
         if self.plan.each_failpoint:
             self._strike_the_rest()
         self._settle()
+        self._say("the dust has settled")
         truth = self.processors.do(lambda sandbox: sandbox.truth())
         attempts = self.processors.do(lambda sandbox: list(sandbox.world.money_moving_attempts))
         verdict = judge(truth, load.posted.promises, attempts)
         self._look_for_strays()
         return self._report({**verdict.faults, **self.faults}, time.monotonic() - started)
+
+    def _say(self, what: str) -> None:
+        """Into the harness's own log."""
+        print(f"{time.monotonic() - self._started:7.1f} s  {what}", flush=True)
 
     # Setting up.
 
@@ -202,6 +209,7 @@ class _Run:
     def _round(self, *, posts: int) -> None:
         self._arm()
         self._house_answers()
+        self._say(f"bringing {posts}")
         brought = threading.Event()
         assassin = threading.Thread(target=self._trouble, args=(brought,), daemon=True)
         assassin.start()
@@ -212,6 +220,7 @@ class _Run:
         with suppress(TimeoutError):
             until("the round is over", self._spent, seconds=self.plan.patience_seconds)
         brought.set()
+        self._say(f"brought, {self.load.posted.acknowledged} acknowledged, armed {self.arsenal.armed()}")
         assassin.join(60)
         self._revive()
 
@@ -243,16 +252,21 @@ class _Run:
             self.arsenal.arm(name, doze_seconds=self.doze_seconds or seconds)
 
     def _strike_the_rest(self) -> None:
-        """Go on until each failpoint has struck once; the processors go on speaking meanwhile."""
-        ends_at = time.monotonic() + 120
+        """Go on until each failpoint has struck once; new refunds keep all the flows going meanwhile."""
+        ends_at = time.monotonic() + 180
         while (missing := self._missing()) and time.monotonic() < ends_at:
-            for name in missing[:_ARMED_AT_ONCE]:
-                self.arsenal.arm(name)
+            armed = self.arsenal.armed(dozing=False)
+            for name in self.rng.sample(missing, len(missing)):
+                if len(armed) < _ARMED_AT_ONCE and name not in armed:
+                    self.arsenal.arm(name)
+                    armed.append(name)
+            self.load.start_more(6)
             self._house_answers()
             self.load.post_some(50, at_hand=50)
-            self.load.live_on(5)
             self.load.register_some(5)
             self._nudge()
+            with suppress(TimeoutError):
+                until("the armed have struck", self._spent, seconds=self.plan.patience_seconds)
             self._revive()
         if missing:
             self.faults["failpoints never hit"] = missing
@@ -294,23 +308,31 @@ class _Run:
             self.deadlocked = None
 
     def _nudge(self) -> None:
-        """The clock runs faster than in life: a few questions are due again, and the ticker ticks."""
+        """The clock runs faster than in life: feed and listings, or a few Gets, are due again, and the ticker ticks.
+        In turns, because what is read in pages comes first in a poll's turn and may take all of it."""
+        self._nudges += 1
+        eventually(self._make_pages_due if self._nudges % 3 == 0 else self._make_gets_due)
+        eventually(_tick)
+
+    def _make_pages_due(self) -> None:
         from django.utils import timezone
 
-        from refunds.models import AccountPolling, CreationWindow, Refund
+        from refunds.models import AccountPolling, CreationWindow
 
-        now = timezone.now()
+        now, stripe = timezone.now(), self.processors.accounts["stripe"]
+        AccountPolling.objects.filter(account=stripe).update(next_changes_at=now)
+        windows = CreationWindow.objects.filter(account=stripe).order_by("?").values_list("pk", flat=True)[:2]
+        CreationWindow.objects.filter(pk__in=list(windows)).update(next_list_at=now)
+
+    def _make_gets_due(self) -> None:
+        """Of different days: many of one day would be listed, not asked about one by one."""
+        from django.utils import timezone
+
+        from refunds.models import Refund
+
         stripe = self.processors.accounts["stripe"]
-
-        def nudge() -> None:
-            AccountPolling.objects.filter(account=stripe).update(next_changes_at=now)
-            windows = CreationWindow.objects.filter(account=stripe).order_by("?").values_list("pk", flat=True)[:2]
-            CreationWindow.objects.filter(pk__in=list(windows)).update(next_list_at=now)
-            newest = Refund.objects.filter(account=stripe).order_by("-updated_at").values_list("pk", flat=True)[:20]
-            Refund.objects.filter(pk__in=list(newest)).update(next_poll_at=now)
-            _tick()
-
-        eventually(nudge)
+        some = Refund.objects.filter(account=stripe).order_by("?").values_list("pk", flat=True)[:5]
+        Refund.objects.filter(pk__in=list(some)).update(next_poll_at=timezone.now())
 
     # Settling.
 
@@ -318,11 +340,13 @@ class _Run:
         """Bring what is left, let the poller read to the end, and wait until nothing is to be done any more."""
         self.arsenal.disarm()
         try:
+            self._say("settling")
             until("everything was brought", self._all_brought, seconds=self.plan.settle_seconds)
             if self.deadlocked is not None:
                 until("the watchdog cures the deadlock", self._cured, seconds=6 * SILENCE_SECONDS)
             # An answer's `as_of` is some seconds before its time, so as not to be later than it was true.
-            until("the last word is old enough", lambda: time.monotonic() - self.load.spoke_at > 12, seconds=20)
+            until("the last word is old enough", lambda: time.monotonic() - self.load.spoke_at > 8, seconds=20)
+            self._say("everything was brought")
             self._everything_due_since = eventually(self._make_everything_due)
             until("nothing is due any more", self._nothing_due, seconds=self.plan.settle_seconds)
         except TimeoutError as error:
