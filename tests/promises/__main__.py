@@ -18,7 +18,7 @@ import tests.promises as package
 def modules() -> dict[str, str]:
     """Promise number to module name: "P12" to "tests.promises.p12_rotation"."""
     found = (re.match(r"p([0-9]+)_", module.name) for module in pkgutil.iter_modules(package.__path__))
-    names = {f"P{match[1]}": f"{package.__name__}.{match.string}" for match in found if match}
+    names = {f"P{int(match[1])}": f"{package.__name__}.{match.string}" for match in found if match}
     return dict(sorted(names.items(), key=lambda pair: int(pair[0][1:])))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tests.house import House
 
 if TYPE_CHECKING:
-    from tests.simulation.simulation import Figures, Plan, Simulation
+    from tests.simulation.simulation import Figures, Simulation
 
 SECONDS = {"smoke": 8, "full": 180}
 """How long new worlds are begun."""

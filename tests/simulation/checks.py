@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from connectors.models import ConnectorAccount
@@ -74,7 +75,9 @@ class Checks:
     def _never_backwards(self, before: Shown, now: Shown) -> None:
         self.made["P4 never backwards"] += 1
         if now.winning_key < before.winning_key:
-            raise Broken("P4", f"the winning key fell from {before.winning_key} to {now.winning_key}", refund=now.refund)
+            raise Broken(
+                "P4", f"the winning key fell from {before.winning_key} to {now.winning_key}", refund=now.refund
+            )
         if before.as_of and (now.as_of is None or now.as_of < before.as_of):
             raise Broken("P4", f"shown as of {now.as_of} after {before.as_of}", refund=now.refund)
 
@@ -92,7 +95,7 @@ class Checks:
     def _announced_once(self, refund: Refund) -> None:
         events = list(OutboxEvent.objects.filter(refund=refund).order_by("id"))
         keys = [event.winning_key for event in events]
-        chain = all(then.previous_stage == event.stage for event, then in zip(events, events[1:], strict=False))
+        chain = all(then.previous_stage == event.stage for event, then in pairwise(events))
         if keys != sorted(set(keys)) or not chain or (events and events[-1].stage != refund.stage):
             told = [f"{e.previous_stage}->{e.stage} {e.winning_key}" for e in events]
             raise Broken("P2", f"announced {told}, shown {refund.stage}", refund=refund.connector_refund_id)
@@ -110,7 +113,9 @@ class Checks:
             if before[pk].state != shown.state:
                 raise Broken("P20", f"a failed question changed it to {_said(shown)}", refund=shown.refund)
 
-    def heals(self, truth: list[TruthRecord], *, calm_since: dt.datetime, now: dt.datetime, slack: dt.timedelta) -> None:
+    def heals(
+        self, truth: list[TruthRecord], *, calm_since: dt.datetime, now: dt.datetime, slack: dt.timedelta
+    ) -> None:
         """P5 while nothing is wrong: what is true since a day (a week for refunds older than thirty days) is shown."""
         ours = {shown.refund: shown for shown in self._before.values()}
         for record in truth:

@@ -102,7 +102,9 @@ class Simulation:
             SOUTH: open_account("stripe", name=SOUTH, requests_per_second=5, key=_SOUTH_KEY, secret=_SOUTH_SECRET)[0],
             ADYEN: open_account("adyen", name=ADYEN, requests_per_second=5)[0],
         }
-        stripe = StripeAccount(account=NORTH, webhook_url=paths[NORTH], api_key=STRIPE_KEY, webhook_secrets=[STRIPE_SECRET])
+        stripe = StripeAccount(
+            account=NORTH, webhook_url=paths[NORTH], api_key=STRIPE_KEY, webhook_secrets=[STRIPE_SECRET]
+        )
         adyen = AdyenAccount(account=ADYEN, webhook_url=paths[ADYEN], hmac_keys=[ADYEN_KEY])
         south = StripeAccount(
             account=SOUTH, webhook_url=paths[SOUTH], api_key=_SOUTH_KEY, webhook_secrets=[_SOUTH_SECRET]
@@ -154,9 +156,7 @@ class Simulation:
         while self.clock() < until:
             self._step(self.rng.choice((61, 3 * 3600, 6 * 3600, 12 * 3600)))
             with self.interruptions.none():
-                self.checks.heals(
-                    self._truth(), calm_since=calm_since, now=self.clock(), slack=_LONGEST_CALM_STEP
-                )
+                self.checks.heals(self._truth(), calm_since=calm_since, now=self.clock(), slack=_LONGEST_CALM_STEP)
 
     def _come_to_rest(self) -> None:
         self._calm(_REST)
@@ -255,6 +255,8 @@ class Simulation:
     # Our worker.
 
     def _work(self) -> None:
+        # No worker takes a delivery in the very microsecond in which it came.
+        self.clock.advance(seconds=0.001)
         self.interruptions.survives("applying", self._apply)
         self.interruptions.survives("ticker", self._tick)
         with self.interruptions.none():
