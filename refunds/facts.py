@@ -71,7 +71,7 @@ class Standing(enum.StrEnum):
 
     COUNTED = "counted"
     HELD = "held"
-    """Dated in the future; counted when its time has come."""
+    """Dated in the future; an event is counted when its time has come, an answer is asked for again."""
     UNRECOGNIZED = "unrecognized"
     """The processor used a word this release does not know."""
     UNCONFIRMED = "unconfirmed"
@@ -311,7 +311,7 @@ def steps_back(state: State, observed: Observed) -> bool:
     return (
         observed.source.was_asked
         and observed.standing is Standing.COUNTED
-        and observed.key > state.winning_key
+        and observed.key > state.winning_key > CLAIM_KEY
         and STATUS_OF[state.stage] is not Status.PENDING
         and observed.stage is not None
         and STATUS_OF[observed.stage] is Status.PENDING
@@ -327,6 +327,9 @@ def needs_confirmation(before: State, observed: Observed) -> bool:
     """Whether to ask the processor again soon, because what it said does not sit well with what we knew."""
     if observed.standing is Standing.UNCONFIRMED:
         return True
+    if observed.standing is Standing.HELD and observed.source.was_asked:
+        # As long as our clocks disagree, asking every minute would only collect more answers from the future.
+        return False
     if observed.standing is not Standing.COUNTED or observed.stage is None:
         # An answer that is odd in the same way again will not get better by asking every minute.
         return not observed.source.was_asked or before.unrecognized_since is None
@@ -335,5 +338,5 @@ def needs_confirmation(before: State, observed: Observed) -> bool:
     close_call = abs(observed.as_of - before.as_of) <= _CLOSE_CALL
     lost = observed.key < before.winning_key
     answer_lost_to_event = lost and observed.source.was_asked and not before.source.was_asked
-    final_lost_to_answer = lost and before.source.was_asked and STATUS_OF[before.stage] is Status.PENDING
+    final_lost_to_answer = lost and before.source.was_asked and STATUS_OF[observed.stage] is not Status.PENDING
     return close_call or answer_lost_to_event or final_lost_to_answer

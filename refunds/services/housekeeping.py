@@ -17,7 +17,7 @@ from connectors.contract import Stage
 from connectors.models import WebhookEndpoint
 from refunds import facts
 from refunds.facts import FUTURE_TOLERANCE, Source, Standing
-from refunds.models import AccountPolling, Alert, AlertKind, CreationWindow, Observation, TransitionTally
+from refunds.models import AccountPolling, Alert, AlertKind, CreationWindow, Observation, Refund, TransitionTally
 from refunds.services.recording import count_anew
 
 log = structlog.get_logger(__name__)
@@ -47,19 +47,32 @@ def take_step(step: Callable[..., object], **arguments: Any) -> None:
 
 def release_held(*, now: dt.datetime | None = None) -> int:
     """Count the facts that were dated in the future and whose time has come; returns how many."""
-    due = Observation.objects.filter(
-        standing=Standing.HELD, as_of__lte=(now or timezone.now()) + FUTURE_TOLERANCE
-    ).order_by("as_of")[:_MOST_AT_ONCE]
-    released = list(due)
-    for observation in released:
+    due = Observation.objects.filter(standing=Standing.HELD, as_of__lte=(now or timezone.now()) + FUTURE_TOLERANCE)
+    released = list(due.order_by("as_of")[:_MOST_AT_ONCE])
+    events = [observation for observation in released if not Source(observation.source).was_asked]
+    _ask_again([observation for observation in released if Source(observation.source).was_asked])
+    for observation in events:
         observation.standing = Standing.COUNTED
-    return _count(released)
+    return _count(events)
+
+
+def _ask_again(answers: list[Observation]) -> None:
+    """An answer from the future was not true then: it was true when it was given, whatever its Date said. So it is
+    never counted; the processor is asked anew."""
+    with transaction.atomic(durable=True):
+        Observation.objects.filter(pk__in=[answer.pk for answer in answers]).update(
+            standing=Standing.UNCONFIRMED, first_key="", key=""
+        )
+        for refund in Refund.objects.filter(pk__in={answer.refund_id for answer in answers}).select_related("account"):
+            if refund.account.connector_class.supports("get_refund"):
+                Refund.objects.filter(pk=refund.pk).update(next_poll_at=timezone.now())
 
 
 def recognize_words() -> int:
     """Give a key to the observations whose word this release knows by now; returns how many."""
     unknown = Observation.objects.filter(standing=Standing.UNRECOGNIZED).select_related("refund__account")
-    recognized = []
+    now = timezone.now()
+    recognized, held = [], []
     words: dict[tuple[str, str], Stage | None] = {}
     for connector, word in unknown.values_list("refund__account__connector", "native_status").distinct():
         words[connector, word] = _stage(connector, word)
@@ -67,13 +80,15 @@ def recognize_words() -> int:
         if stage is None:
             continue
         for observation in unknown.filter(refund__account__connector=connector, native_status=word)[:_MOST_AT_ONCE]:
-            observation.standing = Standing.COUNTED
+            is_due = observation.as_of <= now + FUTURE_TOLERANCE
+            observation.standing = Standing.COUNTED if is_due else Standing.HELD
             observation.stage = stage.value
             observation.first_key = observation.key = facts.key(
                 observation.as_of, stage, Source(observation.source), observation.assertion
             )
-            recognized.append(observation)
+            (recognized if is_due else held).append(observation)
         Alert.close(AlertKind.UNKNOWN_WORD, subject=f"{connector}: {word}")
+    Observation.objects.bulk_update(held, ["standing", "stage", "first_key", "key"])
     return _count(recognized)
 
 

@@ -24,6 +24,7 @@ from connectors.contract import (
     Mark,
     Operation,
     Page,
+    RefundNotFound,
     RefundReference,
     Unreadable,
     Window,
@@ -74,6 +75,7 @@ class _Poll:
         # While the credentials are rejected, one question is enough to learn whether the key works again.
         self.probing = account.credentials_rejected_at is not None
         self.may_not = False
+        self.cursor_is_gone = False
 
     def run(self) -> None:
         connector = self.account.connector_class
@@ -106,6 +108,7 @@ class _Poll:
         if isinstance(result, ConnectorError):
             log.warning("poll_cut_short", account=self.account.name, flow=flow, error=str(result))
             self.may_not = self.may_not or isinstance(result, CredentialsRejected)
+            self.cursor_is_gone = isinstance(result, RefundNotFound)
             return None
         self.probing = False
         return result
@@ -121,6 +124,10 @@ class _Poll:
             self.state.changes_started_at = now
         since, cursor = self.state.changes_since or now, self.state.changes_cursor or None
         while (page := self._ask_page(_changes(since, cursor), "changes")) is not None:
+            if cursor is None:
+                # The next reading begins where this one began by the processor's clock: ours may be ahead of it, and
+                # what happens in between would be read by nobody.
+                self.state.changes_started_at = min(now, page.date or now)
             cursor = page.value.next_cursor
             with transaction.atomic(durable=True):
                 record_page(self.account, page, source=Source.FEED)
@@ -130,6 +137,9 @@ class _Poll:
                 return
         if self.may_not:
             self._put_off_changes()
+        if cursor and self.cursor_is_gone:
+            # The event to go on from is too old to be known any more: from the beginning again, as far as it reaches.
+            AccountPolling.objects.filter(pk=self.state.pk).update(changes_cursor="", changes_since=since)
 
     def _put_off_changes(self) -> None:
         later = timezone.now() + polling.REJECTED_PROBE_EVERY
@@ -176,6 +186,8 @@ class _Poll:
                 _save_window(window, page, cursor)
             if cursor is None:
                 return True
+        if cursor and self.cursor_is_gone:
+            CreationWindow.objects.filter(pk=window.pk).update(cursor="")
         return False
 
     # One by one.
@@ -315,9 +327,10 @@ def _alert_unreadable(account: ConnectorAccount, item: Unreadable, source: Sourc
 
 
 def ensure_windows(account: ConnectorAccount, *, now: dt.datetime) -> None:
-    """A row for each day from the account's first to today, no older than half a year; the oldest fall away."""
+    """A row for each day from the account's first to today, no older than half a year; the oldest fall away, a last
+    listing after their refunds came to that age."""
     today, oldest = now.date(), (now - polling.WEEKLY_UNTIL).date()
-    CreationWindow.objects.filter(account=account, day__lt=oldest).delete()
+    CreationWindow.objects.filter(account=account, day__lt=oldest - polling.WEEKLY - _DAY).delete()
     newest = CreationWindow.objects.filter(account=account).order_by("-day").values_list("day", flat=True).first()
     day = max(newest + _DAY if newest else account.created_at.date() - _DAY, oldest)
     fresh = []
@@ -351,9 +364,12 @@ def _save_window(window: CreationWindow, page: Answer[Page], cursor: str | None)
 
 
 def next_listing(day: dt.date, *, now: dt.datetime) -> dt.timedelta:
-    """When a day's refunds are listed again: today's and yesterday's every hour, then as what seemed settled."""
-    age = now - dt.datetime.combine(day, dt.time(), dt.UTC)
-    if age < 2 * _DAY:
+    """When a day's refunds are listed again: today's and yesterday's every hour, then as what seemed settled.
+
+    By the age of the day's last refund: the promise of a daily look is made to each of them.
+    """
+    age = now - dt.datetime.combine(day + _DAY, dt.time(), dt.UTC)
+    if age < _DAY:
         return dt.timedelta(hours=1)
     return polling.look_again_every(age) or polling.WEEKLY
 

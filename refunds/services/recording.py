@@ -113,6 +113,7 @@ class _Batch:
         self.fresh: dict[_REFUND_KEY, list[Observed]] = defaultdict(list)
         self.newly_returned: set[int] = set()
         self.transitions: list[tuple[int, Source]] = []
+        self.unknown_since: dict[int, dt.datetime] = {}
         self.result = Recorded()
         account_ids = {item.account_id for item in items}
         self.accounts = {account.pk: account for account in ConnectorAccount.objects.filter(pk__in=account_ids)}
@@ -240,7 +241,18 @@ class _Batch:
                 # Nobody has said when the refund was made; it was there when it was first spoken of.
                 spoken_of = [o.as_of for o in observations if o.standing is Standing.COUNTED]
                 kept.values["created_at"] = min([kept.values["created_at"], *spoken_of])
+        self._date_unknown_words()
         self._flag_repeats()
+
+    def _date_unknown_words(self) -> None:
+        """Since when a refund's state is in doubt: the first unknown word after its winner, whichever came first."""
+        fresh = [self.kept[refund_key] for refund_key in self.fresh]
+        in_doubt = {kept.id: kept.state.as_of for kept in fresh if kept.state.unrecognized_since}
+        words = Observation.objects.filter(refund_id__in=in_doubt, standing=Standing.UNRECOGNIZED)
+        for refund_id, said_at in words.order_by("-as_of").values_list("refund_id", "as_of"):
+            winner_at = in_doubt[refund_id]
+            if winner_at is None or said_at > winner_at:
+                self.unknown_since[refund_id] = said_at
 
     def _flag_repeats(self) -> None:
         """Where a signature does not cover the time, a captured delivery could be posted again with a later date. A
@@ -258,6 +270,12 @@ class _Batch:
             since = repeated_since(kept.state, evidence[refund_id])
             alerts.repeated(self.accounts[kept.values["account_id"]], kept, since=since)
             kept.values["repeated_since"] = since
+        for refund_key in self.fresh:
+            kept = self.kept[refund_key]
+            if kept.values["repeated_since"] and kept.id not in suspects:
+                # It has failed again since: the success that was in doubt is not shown any more.
+                alerts.repeated(self.accounts[refund_key[0]], kept, since=None)
+                kept.values["repeated_since"] = None
 
     def write(self) -> None:
         """Write the changed rows, the outbox and the alerts."""
@@ -301,8 +319,8 @@ class _Batch:
         accepted_is_success = self.accounts[account_id].accepted_is_success
         flagged_since = values["unrecognized_since"]
         rows.apply(values, state)
-        if flagged_since and values["unrecognized_since"]:
-            values["unrecognized_since"] = min(flagged_since, values["unrecognized_since"])
+        if values["unrecognized_since"]:
+            values["unrecognized_since"] = self.unknown_since.get(kept.id, flagged_since)
         settled = values["settled_at"] is not None
         values["status"] = facts.project(state.stage, accepted_is_success=accepted_is_success, settled=settled).value
         values["returned_after_success"] = state.returned_after_success(accepted_is_success=accepted_is_success)

@@ -29,8 +29,11 @@ def told(account: ConnectorAccount, said: Fact, *, received: float | None = None
     return services.item_of_event(said, account_id=account.pk, source=source, received_at=received_at)
 
 
-def answered(account: ConnectorAccount, said: Fact, *, read: float, source: Source = Source.GET) -> Item:
-    got = Answer(said, after(read), 0.2, after(read + 0.2))
+def answered(
+    account: ConnectorAccount, said: Fact, *, read: float, received: float | None = None, source: Source = Source.GET
+) -> Item:
+    """An answer that the processor dated `read`; we received it just then, or when we say."""
+    got = Answer(said, after(read), 0.2, after(read + 0.2 if received is None else received))
     return services.item_of_answer(said, got, account_id=account.pk, source=source)
 
 
@@ -154,6 +157,30 @@ def test_an_event_dated_2099_is_held_then_counted_when_its_time_has_come(account
     assert only_refund().status == "FAILED"
 
 
+def test_an_answer_dated_in_the_future_is_asked_for_again_instead_of_counted_later(account):
+    services.record_facts([answered(account, asked(Stage.PENDING), read=7200, received=1)])
+    services.record_facts([told(account, fact(stage=Stage.SUCCEEDED, at=3600))])
+    assert services.release_held(now=after(7200)) == 0
+    refund = only_refund()
+    assert (refund.status, refund.as_of) == ("SUCCEEDED", after(3600))
+    assert refund.next_poll_at <= timezone.now()
+    assert Observation.objects.get(source=Source.GET).standing == Standing.UNCONFIRMED
+
+
+def test_answers_from_the_future_are_not_asked_for_every_minute(account):
+    for minute in range(3):
+        services.record_facts([answered(account, asked(Stage.PENDING), read=7200 + 60 * minute, received=60 * minute)])
+    assert only_refund().next_poll_at - timezone.now() > dt.timedelta(minutes=10)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "the later one first"])
+def test_a_state_is_in_doubt_since_the_first_unknown_word_whichever_came_first(account, order):
+    words = [fact(stage=None, at=10, native_status="vaporized"), fact(stage=None, at=20, native_status="teleported")]
+    for n in order:
+        services.record_facts([told(account, words[n])])
+    assert (only_refund().unrecognized_since, only_refund().unrecognized_word) == (after(10), "teleported")
+
+
 def test_text_no_database_can_hold_is_replaced_not_lost(account):
     services.record_facts([told(account, fact(reason="NUL \0 and lone \ud800", error_message="é"))])
     assert only_refund().reason == "NUL \ufffd and lone ?"
@@ -176,6 +203,36 @@ def test_a_success_that_repeats_a_signed_tuple_after_a_failure_is_flagged_until_
     services.record_facts([told(account, fact(stage=Stage.SUCCEEDED, at=300), source=Source.REPORT)])
     assert only_refund().repeated_since is None
     assert not Alert.objects.filter(kind=AlertKind.REPEATED, closed_at__isnull=True).exists()
+
+
+def test_a_repeated_success_that_failed_again_is_in_doubt_no_more(account):
+    ok = {"signed_digest": "d" * 64}
+    services.record_facts([told(account, fact(stage=Stage.ACCEPTED, at=0, **ok))])
+    services.record_facts([told(account, fact(stage=Stage.FAILED, at=100))])
+    services.record_facts([told(account, fact(stage=Stage.ACCEPTED, at=200, event_id="again", **ok))])
+    services.record_facts([told(account, fact(stage=Stage.FAILED, at=300, event_id="failed again"))])
+    assert only_refund().repeated_since is None
+    assert not Alert.objects.filter(kind=AlertKind.REPEATED, closed_at__isnull=True).exists()
+
+
+def test_a_word_dated_in_the_future_is_held_once_it_is_known(account, monkeypatch):
+    future = timezone.now() + dt.timedelta(days=1) - T0
+    services.record_facts([told(account, fact(stage=Stage.SUCCEEDED, at=0))])
+    said = fact(stage=None, at=future.total_seconds(), native_status="vaporized")
+    services.record_facts([told(account, said, received=0)])
+    known = {**account.connector_class.stages, "vaporized": Stage.FAILED}
+    monkeypatch.setattr(account.connector_class, "stages", known)
+    assert services.recognize_words() == 0
+    assert only_refund().status == "SUCCEEDED"
+    assert services.release_held(now=timezone.now() + dt.timedelta(days=1)) == 1
+    assert only_refund().status == "FAILED"
+
+
+def test_the_first_answer_beats_a_claimed_success_without_being_asked_twice(account):
+    claim = services.Registration(connector_refund_id="re_1", amount=euros(500), status="SUCCEEDED")
+    services.register_refunds(account, [claim])
+    services.record_facts([answered(account, asked(Stage.PENDING), read=100)])
+    assert only_refund().status == "PENDING"
 
 
 def test_a_refund_knows_when_it_was_first_spoken_of_where_nobody_says_when_it_was_made(account):

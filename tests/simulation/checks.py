@@ -6,6 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from connectors.models import ConnectorAccount
@@ -94,7 +95,7 @@ class Checks:
     def _announced_once(self, refund: Refund) -> None:
         events = list(OutboxEvent.objects.filter(refund=refund).order_by("id"))
         keys = [event.winning_key for event in events]
-        chain = all(then.previous_stage == event.stage for event, then in zip(events, events[1:], strict=False))
+        chain = all(then.previous_stage == event.stage for event, then in pairwise(events))
         if keys != sorted(set(keys)) or not chain or (events and events[-1].stage != refund.stage):
             told = [f"{e.previous_stage}->{e.stage} {e.winning_key}" for e in events]
             raise Broken("P2", f"announced {told}, shown {refund.stage}", refund=refund.connector_refund_id)

@@ -255,6 +255,8 @@ class Simulation:
     # Our worker.
 
     def _work(self) -> None:
+        # No worker takes a delivery in the very microsecond in which it came.
+        self.clock.advance(seconds=0.001)
         self.interruptions.survives("applying", self._apply)
         self.interruptions.survives("ticker", self._tick)
         with self.interruptions.none():

@@ -23,7 +23,7 @@ class Line:
 
 
 class Trace:
-    """Notes lines with the processors' time. A line without a refund is about all of them: a fault, a crash, a clock."""
+    """Notes lines with the processors' time. One without a refund is about all of them: a fault, a crash, a clock."""
 
     def __init__(self, now: Callable[[], dt.datetime]) -> None:
         self._now = now

@@ -10,8 +10,8 @@ from connectors.sandbox.faults import KINDS
 from connectors.sandbox.sandbox import Sandbox
 
 _MINUTES = (-60, -20, -4, -2, 2, 4, 20, 60)
-# Faults of single answers only, and those that would make a processor contradict itself elsewhere: one that names another
-# refund in a list, or words nobody knows in an event it also posts, leaves no rule a way to the truth.
+# Where a fault would make a processor contradict itself, it happens to single answers or listings only: one that names
+# another refund in a list, or words nobody knows in an event it also posts, leaves no rule a way to the truth.
 _PATHS = {
     "duplicate_keys": "^/v1/refunds/",
     "wrong_id": "^/v1/refunds/",

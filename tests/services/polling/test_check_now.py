@@ -1,0 +1,106 @@
+"""Check now: a person's question, and what it is answered."""
+
+from __future__ import annotations
+
+import threading
+
+import httpx
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from connectors.contract import Money, Stage
+from refunds import services
+from refunds.facts import Source
+from refunds.models import Refund
+from refunds.services import Registration
+from tests.factories import T0, AccountFactory, RefundFactory, fact
+from tests.services.polling.double import due
+
+pytestmark = pytest.mark.django_db
+
+
+def test_check_now_asks_also_about_a_finished_refund(account, processor):
+    processor.has("re_1", "failed")
+    services.register_refunds(
+        account, [Registration(connector_refund_id="re_1", amount=Money(500, "EUR"), status="SUCCEEDED")]
+    )
+    result = services.sync_refund(Refund.objects.get())
+    assert (result.live, result.answer, result.refund.status) == (True, "answered", "FAILED")
+
+
+def test_a_refund_never_seen_can_be_asked_for(account, processor):
+    processor.has("re_new")
+    result = services.get_refund(account, "re_new", live=True)
+    assert (result.live, result.refund.status, result.refund.registered) == (True, "SUCCEEDED", False)
+
+
+def test_a_refund_nobody_knows_is_not_found(account, processor):
+    result = services.get_refund(account, "re_none", live=True)
+    assert (result.refund, result.answer) == (None, "not_found")
+    assert not Refund.objects.exists()
+
+
+def test_without_live_the_processor_is_not_asked(account, processor):
+    RefundFactory.create(account=account, connector_refund_id="re_1")
+    result = services.get_refund(account, "re_1", live=False)
+    assert (result.live, processor.asked) == (False, [])
+
+
+def test_a_word_we_do_not_know_is_kept_and_said(account, processor):
+    processor.has("re_1", "teleported")
+    refund = due(account)
+    result = services.sync_refund(refund)
+    assert (result.answer, result.refund.status, result.refund.unrecognized_word) == (
+        "unknown_status",
+        "PENDING",
+        "teleported",
+    )
+
+
+def test_where_there_is_no_get_the_evidence_is_the_answer():
+    refund = RefundFactory.create(account=AccountFactory.create(connector="adyen"))
+    result = services.sync_refund(refund)
+    assert (result.live, result.answer, result.refund) == (False, "not_supported", refund)
+
+
+def test_an_account_without_usable_credentials_is_marked_not_crashed(processor):
+    account = AccountFactory.create()
+    result = services.sync_refund(RefundFactory.create(account=account))
+    assert (result.live, result.answer) == (False, "credentials_rejected")
+
+
+def test_no_question_is_put_inside_a_transaction(account, processor):
+    refund = due(account)
+    with pytest.raises(services.NetworkInTransaction), transaction.atomic():
+        services.sync_refund(refund)
+    assert processor.asked == []
+
+
+def test_checking_an_account_says_whether_its_key_works(account, processor):
+    assert services.check_account(account).ok
+    processor.instead = lambda _: httpx.Response(401)
+    check = services.check_account(account)
+    assert (check.ok, check.answer) == (False, "credentials_rejected")
+
+
+def test_people_who_ask_a_processor_that_hangs_do_not_take_every_thread(account, processor, monkeypatch):
+    monkeypatch.setattr(services.asking, "_people", threading.BoundedSemaphore(1))
+    processor.has("re_1")
+    refund = due(account)
+    with services.asking._people:
+        busy = services.sync_refund(refund)
+    assert (busy.live, busy.answer, processor.asked) == (False, "unavailable", [])
+    assert services.sync_refund(refund).live
+
+
+def test_an_answer_that_lost_to_something_newer_says_so(account, processor):
+    processor.has("re_1", "pending")
+    refund = due(account)
+    said = fact("re_1", Stage.FAILED, at=(timezone.now() - T0).total_seconds())
+    services.record_facts(
+        [services.item_of_event(said, account_id=account.pk, source=Source.WEBHOOK, received_at=timezone.now())]
+    )
+    result = services.sync_refund(refund)
+    assert (result.live, result.refund.status) == (True, "FAILED")
+    assert "says otherwise" in result.message
