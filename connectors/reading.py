@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
@@ -90,8 +90,17 @@ def read_unix_time(value: object) -> dt.datetime | None:
     return dt.datetime.fromtimestamp(value, dt.UTC)
 
 
-def read_each(wires: Iterable[Any], read: Callable[[Any], Iterable[Item]]) -> list[Item]:
-    """The items of each wire object; one that cannot be read becomes Unreadable and does not cost the others."""
+MOST_ITEMS = 1_000
+"""No page that we ask for has more; one that does is not taken apart to be told of a million times."""
+
+
+def read_each(wires: Sequence[Any], read: Callable[[Any], Iterable[Item]]) -> list[Item]:
+    """The items of each wire object; one that cannot be read becomes Unreadable and does not cost the others.
+
+    MalformedAnswer where there are more than anybody asked for.
+    """
+    if len(wires) > MOST_ITEMS:
+        raise MalformedAnswer(f"{len(wires)} items in one answer")
     items: list[Item] = []
     for wire in wires:
         try:

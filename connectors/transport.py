@@ -319,6 +319,12 @@ async def run_each(
             try:
                 return await job()
             except ConnectorError as error:
-                return error
+                return _without_frames(error)
 
     return list(await asyncio.gather(*(guarded(job) for job in jobs)))
+
+
+def _without_frames(error: ConnectorError) -> ConnectorError:
+    """The error without what it was raised from: the frames would keep every large answer until the last one came."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

@@ -13,7 +13,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -36,12 +36,12 @@ _ABORT = struct.pack("ii", 1, 0)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireFault:
     """`seconds`: how long latency lasts, or the time between two dripped bytes. `status` belongs to status, and
-    `body` to body: an answer of the test's own, whole and well sent."""
+    `body` to body: the test's own answer to a path, whole and well sent."""
 
     kind: WireKind
     seconds: float = 1.0
     status: int = 500
-    body: bytes = b""
+    body: Callable[[str], bytes] = lambda path: b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,14 @@ class FaultProxy:
         """No more faults for the key; without one, for nobody."""
         self._faults = {} if key is None else {k: f for k, f in self._faults.items() if k != key}
 
+    @contextmanager
+    def deaf(self) -> Iterator[None]:
+        """While it lasts, connections are not even accepted: packets to the port go unanswered."""
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        with _deaf_port(self.port):
+            yield
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+
     async def _start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=_LONGEST_HEAD)
 
@@ -102,7 +110,8 @@ class FaultProxy:
         self._open.add(task)
         try:
             await self._answer(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
+            # It went away, sent no request, or the proxy ends.
             pass
         finally:
             self._open.discard(task)
@@ -125,7 +134,7 @@ class FaultProxy:
             await reader.read()
             return
         answer = await self._ask(_with_key(head, STRIPE_KEY) if key else head)
-        await _send(writer, damaged(answer, faults), faults)
+        await _send(writer, damaged(answer, faults, path), faults)
 
     async def _ask(self, head: str) -> bytes:
         """The processors' whole answer. Requests have no body: nothing but GET is ever sent."""
@@ -142,7 +151,7 @@ def _with_key(head: str, key: str) -> str:
     return re.sub(r"^(authorization: *bearer +)\S+", rf"\g<1>{key}", head, flags=re.I | re.M)
 
 
-def damaged(answer: bytes, faults: dict[WireKind, WireFault]) -> bytes:
+def damaged(answer: bytes, faults: dict[WireKind, WireFault], path: str) -> bytes:
     """The answer's bytes after the faults got at them."""
     if "garbage" in faults:
         return b"\x16\x03\x01\x02\x00\x01\x00 not HTTP at all \xff\xfe\r\n\r\n"
@@ -153,7 +162,7 @@ def damaged(answer: bytes, faults: dict[WireKind, WireFault]) -> bytes:
     if "status" in faults:
         return _response(b'{"error": {"type": "api_error"}}', status=faults["status"].status)
     if "body" in faults:
-        answer = _response(faults["body"].body)
+        answer = _response(faults["body"].body(path))
     head, _, body = answer.partition(b"\r\n\r\n")
     if "length_too_long" in faults:
         head = _with_length(head, len(body) + 1000)
@@ -238,8 +247,8 @@ def behind_a_proxy(house: House, **settings: Any) -> Iterator[tuple[Processors, 
 
 
 @contextmanager
-def deaf_port(port: int) -> Iterator[None]:
-    """A port that never accepts: its queue of connections is full, so the first packet of a new one is dropped."""
+def _deaf_port(port: int) -> Iterator[None]:
+    """Its queue of connections is full, so the first packet of a new one is dropped."""
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         deaf.bind(("127.0.0.1", port))
