@@ -40,17 +40,14 @@ def run(size: str, seed: int) -> list[str]:
     for table, rows in state.items():
         assert after[table] == rows, f"{table} changed: {len(rows)} rows before, {len(after[table])} after"
     return [
-        f"{count} deliveries ({', '.join(f'{n} {kind}' for kind, n in kinds.items())}); {REHEARSED} dry runs: every row of"
-        " every table as before",
-        f"{replays:,} replays: "
-        + ", ".join(f"{len(rows)} {table}" for table, rows in after.items())
-        + ", all as before",
+        f"{count} deliveries: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items()),
+        f"{REHEARSED} dry runs: every row of every table as before",
+        f"{replays:,} replays, all as before: " + ", ".join(f"{len(rows)} {table}" for table, rows in after.items()),
     ]
 
 
 def _bring(rng: random.Random, count: int) -> dict[str, int]:
-    """Facts in any order, late ones (hints), another account's, some that cannot be read, and poison that is mended by
-    the time it is replayed."""
+    """Facts in any order, late ones (hints), some of the other mode, some that cannot be read (P9 replays poison)."""
     from django.utils import timezone
 
     from connectors import inbox

@@ -35,8 +35,8 @@ def run(size: str, seed: int) -> list[str]:
     most = 1 + int(SIZES[size] // 60) + 1
     assert 1 <= len(ticks) <= most, f"{len(ticks)} ticks: {ticks}"
     return [
-        f"a poisoned refund, an unreadable schedule row, {DAYS_OFF.days} days off: the held fact of the other refund was"
-        " let out, the account was polled, the failing step is alerted",
+        f"a poisoned refund, an unreadable schedule row, {DAYS_OFF.days} days off: the held fact of the other refund"
+        " was let out, the account was polled, the failing step is alerted",
         f"two supervisors, {SIZES[size]:.0f} s after that: {len(ticks)} tick{'s' if len(ticks) > 1 else ''}, none made"
         " up for",
     ]
