@@ -43,7 +43,7 @@ BATCH = 500
 TRIED_BATCH = 20
 FIRST_READING_SECONDS = 0.25
 """How long the reading of one delivery may compute while a batch of new ones waits for it."""
-READING_SECONDS = 2.0
+READING_SECONDS = 1.0
 """The same when it is tried again."""
 MOST_DEATHS = 5
 """How many readers a batch may cost before the rest of it is left for another turn."""

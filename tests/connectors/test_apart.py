@@ -39,7 +39,10 @@ def grows(_: int) -> None:
     ],
     ids=["endless loop", "memory", "exit", "crash", "SystemExit"],
 )
-def test_an_item_that_ends_its_process_is_named_and_those_before_it_survive(deadly: Any, reason: str) -> None:
+def test_an_item_that_ends_its_process_is_named_and_those_before_it_survive(
+    deadly: Any, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apart, "STALLED_SECONDS", 60.0)
     walk = survived(lambda n: deadly(n) if n == 2 else n, [0, 1, 2, 3], cpu_seconds=1)
     assert [next(walk), next(walk)] == [0, 1]
     with pytest.raises(Died, match=reason):

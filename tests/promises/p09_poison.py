@@ -16,7 +16,7 @@ from tests.house.inbox import signed, stripe_event
 from tests.house.poison import BUGS
 
 TITLE = "Poison is isolated: parked after five attempts, the others' p95 at most doubled, replayed after the fix"
-SIZES = {"smoke": (30, 8), "full": (60, 100)}
+SIZES = {"smoke": (60, 10), "full": (60, 100)}
 """Deliveries a second, for so many seconds."""
 ATTEMPTS = 5
 PARKED_WITHIN_SECONDS = 120.0
@@ -62,7 +62,7 @@ def _stream(address: str, run: str, count: int, per_second: int, poison: dict[in
 
     def requests() -> Iterator[Any]:
         for n in range(count):
-            extra = {"metadata": {"poison": poison[n]}} if n in poison else {}
+            extra: dict[str, Any] = {"metadata": {"poison": poison[n]}} if n in poison else {}
             body = stripe_event(f"{run}_{n}", refund=f"re_{run}_{n}", **extra)
             yield address, signed(body), body
 
