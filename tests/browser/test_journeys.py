@@ -6,10 +6,12 @@ import re
 
 import httpx
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from connectors.contract import Money, Stage
 from refunds import services
+from refunds.models import Heartbeat
 from refunds.permissions import Role
 from tests.browser.conftest import NARROW, sign_in
 from tests.pages import world as worlds
@@ -95,8 +97,37 @@ def test_an_open_page_shows_news_by_itself(world, opens, answering):
     story = worlds.Story(world.asked, world.stuck.connector_refund_id, Money(7_450, "GBP"), age=worlds.days(13))
     story.number = 7
     story.told(Stage.SUCCEEDED, "succeeded", after=worlds.days(13))
-    page.evaluate("window.htmx.trigger(document.querySelector('[data-live]'), 'look')")
+    page.evaluate("window.htmx.trigger(document.querySelector('#refund[data-live]'), 'look')")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Succeeded")
+
+
+def test_an_open_page_learns_that_nothing_is_updated_any_more(world, opens):
+    page = sign_in(opens())
+    page.goto("/refunds/")
+    expect(page.get_by_text("Nothing is being updated")).to_be_hidden()
+    Heartbeat.objects.update(beat_at=timezone.now() - worlds.days(1))
+    page.evaluate("window.htmx.trigger(document.querySelector('#standstill'), 'look')")
+    expect(page.get_by_text("Nothing is being updated")).to_be_visible()
+
+
+def test_the_operations_page_renews_itself_and_keeps_the_focus(world, opens):
+    page = sign_in(opens(), Role.ENGINEER)
+    page.goto("/operations/")
+    page.locator("#renew").focus()
+    worlds.trouble(world)
+    page.evaluate("window.htmx.trigger(document.querySelector('#operations'), 'look')")
+    expect(page.get_by_text("Worker web-1/2 has done nothing lately")).to_be_visible()
+    expect(page.locator("#renew")).to_be_focused()
+
+
+def test_parked_deliveries_are_replayed_without_a_script(world, opens):
+    worlds.trouble(world)
+    page = sign_in(opens(javascript=False), Role.ENGINEER)
+    page.goto("/operations/")
+    page.get_by_role("link", name="Dry run and replay").first.click()
+    expect(page.get_by_text("nothing has been changed yet")).to_be_visible()
+    page.get_by_role("button", name="Replay all 2 for real").click()
+    expect(page.get_by_text("2 deliveries wait again; the worker applies them.")).to_be_visible()
 
 
 def test_an_id_is_copied_and_said_so(world, opens):
