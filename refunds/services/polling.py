@@ -242,9 +242,7 @@ class _Poll:
         try:
             self._keep([(refund, result)])
         except Exception:
-            log.exception(
-                "poll account=%s: the answer about refund %s cannot be recorded", self.account.name, refund.pk
-            )
+            log.exception("answer_not_recorded", account=self.account.name, refund=refund.pk)
             Refund.objects.filter(pk=refund.pk).update(
                 next_poll_at=timezone.now() + polling.DAILY, last_answer="not_recorded", last_answer_at=timezone.now()
             )

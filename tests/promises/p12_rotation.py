@@ -1,4 +1,4 @@
-"""Secrets are rotated at two web servers under load: nothing signed with a good secret is refused, old ones end.
+"""P12 Secrets are rotated at two web servers under load: nothing signed with a good secret is refused, old ones end.
 
 Caught by it: a rotation that retires the old secret at once (`overlap` ignored in WebhookEndpoint.rotate).
 """

@@ -1,4 +1,4 @@
-"""A million deliveries of one endpoint wait; a hundred of another are applied within half a minute all the same.
+"""P34 A million deliveries of one endpoint wait; a hundred of another are applied within half a minute all the same.
 
 Caught by it: claiming in order of time over all endpoints (`_shares` without the shares).
 """
