@@ -29,7 +29,7 @@ class Processors:
     """
 
     def __init__(self, house: House, *, requests_per_second: float = 1000.0, **settings: Any) -> None:
-        self.paths, self.accounts = _open_accounts(requests_per_second)
+        self.paths, self.accounts = open_accounts(requests_per_second)
         config = SandboxConfig(
             stripe=StripeAccount(webhook_url=self.paths["stripe"]), adyen=AdyenAccount(webhook_url=self.paths["adyen"])
         )
@@ -64,7 +64,7 @@ class _SilentServer(SandboxServer):
         return [self._live]
 
 
-def _open_accounts(requests_per_second: float) -> tuple[dict[str, str], dict[str, Any]]:
+def open_accounts(requests_per_second: float) -> tuple[dict[str, str], dict[str, Any]]:
     paths, accounts = {}, {}
     for connector in ("stripe", "adyen"):
         name = f"{connector}-sandbox"
