@@ -24,7 +24,8 @@ class SmallHouse:
         stripe_path, self.stripe = open_account("stripe", name="stripe-sandbox", requests_per_second=1000)
         adyen_path, self.adyen = open_account("adyen", name="adyen-sandbox", requests_per_second=1000)
         config = SandboxConfig(
-            stripe=StripeAccount(webhook_url=stripe_path), adyen=AdyenAccount(webhook_url=adyen_path, hmac_keys=[ADYEN_KEY])
+            stripe=StripeAccount(webhook_url=stripe_path),
+            adyen=AdyenAccount(webhook_url=adyen_path, hmac_keys=[ADYEN_KEY]),
         )
         settings.setdefault("requests_per_second", None)
         self.clock = clock
@@ -35,9 +36,7 @@ class SmallHouse:
         """Bring one delivery to the real receiver; the status of its answer."""
         webhooks.forget_doors()
         headers = {name: value for name, value in delivery.headers.items() if name != "Content-Type"}
-        answer = self._client.post(
-            delivery.url, data=delivery.body, content_type="application/json", headers=headers
-        )
+        answer = self._client.post(delivery.url, data=delivery.body, content_type="application/json", headers=headers)
         self.sandbox.delivered(delivery, answer.status_code)
         return answer.status_code
 
