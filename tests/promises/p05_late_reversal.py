@@ -1,9 +1,9 @@
 """P5: a refund that succeeded and fails much later is shown as failed in time, with its webhook or without.
 
-Virtual time over half a year: refunds succeed at once, and fail an hour to 176 days after they were made. Once with a
-webhook, applied only by the minutely ticker (the doorbell is lost); once with the webhook lost; and once with a key that
-may not read the change feed either, so that only listing is left. Deliberate defects tried: a day listed by the age of
-its first refund instead of its last, and windows that fall away with half a year.
+Virtual time over half a year: refunds succeed at once, and fail an hour to 176 days after they were made. Once with
+a webhook, applied only by the minutely ticker (the doorbell is lost); once with the webhook lost; and once with a key
+that may not read the change feed either, so that only listing is left. Deliberate defects tried: a day listed by the
+age of its first refund instead of its last, and windows that fall away with half a year.
 """
 
 from __future__ import annotations
