@@ -26,6 +26,7 @@ from connectors.contract import (
     Page,
     RefundNotFound,
     RefundReference,
+    UnknownStatus,
     Unreadable,
     Window,
 )  # fmt: skip
@@ -277,12 +278,16 @@ def _note_poll(refund: Refund, result: Answer[Fact] | ConnectorError) -> None:
     """Remember what the question came to; a failed one is asked again by the same decay, and changes no state."""
     now = timezone.now()
     row = Refund.objects.filter(pk=refund.pk)
-    answer = "answered" if isinstance(result, Answer) else result.code
+    answer = result.code if isinstance(result, ConnectorError) else _what_it_came_to(result.value)
     row.update(last_answer=answer, last_answer_at=now)
     if not isinstance(result, Answer):
         done = row.values_list("polls_done", flat=True)[0]
         wait = polling.PENDING_DELAYS[done] if done < len(polling.PENDING_DELAYS) else polling.DAILY
         row.update(next_poll_at=now + wait, polls_done=done + 1)
+
+
+def _what_it_came_to(fact: Fact) -> str:
+    return "answered" if fact.stage is not None else UnknownStatus.code
 
 
 def put_off_sighting(sighting: Sighting) -> None:
