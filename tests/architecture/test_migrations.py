@@ -109,6 +109,12 @@ def test_a_migration_holds_up_nobody(key: tuple[str, str]) -> None:
     assert list(faults(found.disk_migrations[key], state)) == []
 
 
+def _migration(operation: Any) -> migrations.Migration:
+    found = migrations.Migration("9999_probe", "connectors")
+    found.operations = [operation]  # type: ignore[misc]
+    return found
+
+
 _DELIVERY: dict[str, Any] = {"model_name": "webhookdelivery"}
 _BAD = [
     (migrations.AddIndex(index=models.Index(fields=["error"], name="bad"), **_DELIVERY), "CONCURRENTLY"),
@@ -132,8 +138,7 @@ _BAD = [
 
 @pytest.mark.parametrize(("operation", "why"), _BAD, ids=[type(o).__name__ + " " + why for o, why in _BAD])
 def test_what_would_hold_up_others_is_found(operation: Any, why: str) -> None:
-    migration = migrations.Migration("9999_bad", "connectors")
-    migration.operations = [operation]
+    migration = _migration(operation)
     state = loader.MigrationLoader(None).project_state(("connectors", "0001_initial"))
     [fault] = faults(migration, state)
     assert why in fault
@@ -150,9 +155,10 @@ def test_what_would_hold_up_others_is_found(operation: Any, why: str) -> None:
     ids=["new column", "new column with a default", "words only", "index beside the work"],
 )
 def test_what_holds_up_nobody_is_let_through(operation: Any) -> None:
-    migration = migrations.Migration("9999_fine", "connectors")
-    migration.operations = [operation]
-    assert list(faults(migration, loader.MigrationLoader(None).project_state(("connectors", "0001_initial")))) == []
+    assert (
+        list(faults(_migration(operation), loader.MigrationLoader(None).project_state(("connectors", "0001_initial"))))
+        == []
+    )
 
 
 @pytest.mark.postgres

@@ -82,7 +82,7 @@ def test_an_archive_that_was_stopped_leaves_nothing_that_looks_complete(
 ) -> None:
     _keep(endpoint_id, "evt_1")
     with monkeypatch.context() as patched:
-        patched.setattr(archive.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+        patched.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
         with pytest.raises(OSError, match="disk full"):
             archive.archive(tmp_path)
     assert list(tmp_path.glob(f"*{archive.SUFFIX}")) == []

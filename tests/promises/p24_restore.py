@@ -97,7 +97,8 @@ def _bring_all(house: House, processors: Processors) -> int:
     due = processors.do(lambda sandbox: sandbox.deliveries_due())
     posted = post([(house.urls[0] + each.url, each.headers, each.body) for each in due])
     assert set(posted.statuses) == {200}, posted.statuses
-    processors.do(lambda sandbox: [sandbox.delivered(each, 200) for each in due])
+    for each in due:
+        processors.do(lambda sandbox, each=each: sandbox.delivered(each, 200))  # type: ignore[misc]
     _wait_until_applied()
     return len(due)
 

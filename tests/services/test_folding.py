@@ -109,8 +109,9 @@ def test_the_ticker_notices_without_anybody_asking(refund: Refund) -> None:
 
 def test_a_flag_of_a_repeated_tuple_goes_with_the_success_it_flags() -> None:
     account = AccountFactory.create()
-    twice = {"signed_digest": "d" * 64}
-    _record(account, [fact(at=0, **twice), fact(stage=Stage.FAILED, at=60), fact(at=120, **twice)])
+    digest = "d" * 64
+    told = [fact(at=0, signed_digest=digest), fact(stage=Stage.FAILED, at=60), fact(at=120, signed_digest=digest)]
+    _record(account, told)
     assert Refund.objects.get().repeated_since is not None
     _record(account, [fact(stage=Stage.FAILED, at=180)])
     assert Refund.objects.get().repeated_since is None
