@@ -568,7 +568,7 @@ class AdyenRawBody(_Adyen):
 
     def _items(self, rng: random.Random, message: Message) -> Message:
         item = {"pspReference": "FORGED", "eventCode": "REFUND", "success": "false"}
-        items = rng.choice(([], [{}], [{"NotificationRequestItem": item}], None, "x"))
+        items: Any = rng.choice(([], [{}], [{"NotificationRequestItem": item}], None, "x"))
         return altered_document(message, lambda body: body.update(notificationItems=items))
 
 

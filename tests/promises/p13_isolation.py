@@ -13,8 +13,10 @@ import json
 import time
 import urllib.request
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from connectors.sandbox.sandbox import Sandbox
 from tests.hostile.proxy import FaultProxy, behind_a_proxy
 from tests.house import House, Processors, post
 
@@ -92,7 +94,7 @@ class Trial:
             account.requests_per_second = 1000.0
             account.save()
             self.others.append(account)
-        row, self.token = ApiToken.issue(name="p13", scopes=[Scope.REFUNDS_READ], all_accounts=True)
+        _, self.token = ApiToken.issue(name="p13", scopes=[Scope.REFUNDS_READ], all_accounts=True)
         made = processors.do(self._start_refunds)
         self.refund_ids = [refund.refund_id for refund in made]
         processors.do(lambda sandbox: sandbox.deliveries_due())
@@ -192,7 +194,7 @@ class Trial:
         answered = post([(self.house.urls[0] + each.url, each.headers, each.body) for each in due])
         assert set(answered.statuses) == {200}, answered
         for each in due:
-            self.processors.do(lambda sandbox, each=each: sandbox.delivered(each, 200))
+            self.processors.do(partial(Sandbox.delivered, delivery=each, status=200))
         return len(due)
 
     def _webhooks_lateness(self, posted: int) -> list[float]:

@@ -14,6 +14,7 @@ import random
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from tests.hostile.proxy import FaultProxy, behind_a_proxy
@@ -80,12 +81,12 @@ class Trial:
         first = self.ask("an answer of nothing", lambda: self.answer(lambda path: b"{}"))
         peak = first
         for name, body in answers:
-            peak = max(peak, self.ask(name, lambda body=body: self.answer(body)))
+            peak = max(peak, self.ask(name, partial(self.answer, body)))
             assert _shown() == before, f"{name} changed a state"
         self.check_an_unknown_word()
         before = _shown()
         for kinds in wire:
-            peak = max(peak, self.ask(" and ".join(kinds), lambda kinds=kinds: self.break_wire(kinds)))
+            peak = max(peak, self.ask(" and ".join(kinds), partial(self.break_wire, kinds)))
             assert _shown() == before, f"{kinds} changed a state"
         growth = peak - first
         assert growth < LARGEST_GROWTH_MB, f"the process grew by {growth:.0f} MB"

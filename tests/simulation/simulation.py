@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from django.test import Client
 from django.utils import timezone
@@ -262,7 +263,7 @@ class Simulation:
         with self.interruptions.none():
             due = tasks.accounts_due()
         for account_id in due:
-            self.interruptions.survives("poller", lambda account_id=account_id: self._poll(account_id))
+            self.interruptions.survives("poller", partial(self._poll, account_id))
 
     @staticmethod
     def _apply() -> None:
@@ -313,7 +314,7 @@ class Simulation:
 
     def _due(self, account: ConnectorAccount) -> dict[str, dt.datetime]:
         due = Refund.objects.filter(account=account).due(timezone.now())
-        return dict(due.values_list("connector_refund_id", "next_poll_at"))
+        return {refund: at for refund, at in due.values_list("connector_refund_id", "next_poll_at") if at}
 
     def _asked_once(self, account: ConnectorAccount, turn: list[Asked], due: dict[str, dt.datetime]) -> None:
         """P16. A question whose answer died with its worker is put again; that turn never comes here."""

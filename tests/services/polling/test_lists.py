@@ -111,7 +111,8 @@ def answers_only_changes(processor) -> list[dict[str, str]]:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/events":
             asked.append(dict(request.url.params))
-        return processor.says(request)
+        said: httpx.Response = processor.says(request)
+        return said
 
     processor.instead = answer
     return asked
