@@ -78,8 +78,8 @@ def health(accounts: QuerySet[ConnectorAccount]) -> list[Health]:
 
 
 STALE: Mapping[str, str] = {
-    "rejected": "stale? key rejected",
-    "paused": "stale? not asked",
+    "rejected": "stale? rejected",
+    "paused": "stale? paused",
     "silent": "stale? silent",
     "disabled": "stale? disabled",
 }

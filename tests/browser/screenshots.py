@@ -35,7 +35,6 @@ def take(browser: Browser, address: str, user: str, password: str, folder: Path)
             "refund": refund,
             "report": "/report/",
             "accounts": "/accounts/",
-            "operations": "/operations/",
         }.items():
             if path:
                 _photograph(page, path, folder / f"{name}-{scheme}.png")
@@ -44,6 +43,15 @@ def take(browser: Browser, address: str, user: str, password: str, folder: Path)
     _sign_in(page, user, password)
     _photograph(page, refund or "/", folder / "phone-light.png")
     page.context.close()
+
+
+def take_operations(browser: Browser, address: str, user: str, password: str, folder: Path) -> None:
+    """The operations page, which has most to show on a bad day."""
+    for scheme in ("light", "dark"):
+        page = _window(browser, address, scheme, SIZE)
+        _sign_in(page, user, password)
+        _photograph(page, "/operations/", folder / f"operations-{scheme}.png")
+        page.context.close()
 
 
 def _window(browser: Browser, address: str, scheme: str, size: ViewportSize) -> Page:
@@ -87,14 +95,16 @@ def _launch_and_take(address: str, user: str, password: str, folder: Path) -> No
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
         take(browser, address, user, password, folder)
+        take_operations(browser, address, user, password, folder)
         browser.close()
 
 
 def test_take_screenshots(world, browser, live_server):
     from tests.pages.world import PASSWORD, trouble
 
-    trouble(world)
     take(browser, live_server.url, "admin", PASSWORD, FOLDER)
+    trouble(world)
+    take_operations(browser, live_server.url, "admin", PASSWORD, FOLDER)
 
 
 if __name__ == "__main__":

@@ -96,10 +96,10 @@ def test_the_limit_is_a_setting(world, support, settings, seconds):
 
 
 TROUBLES = {
-    "stale? not asked": lambda account: AccountPolling.of(account).pause(
+    "stale? paused": lambda account: AccountPolling.of(account).pause(
         until=timezone.now() + dt.timedelta(hours=1), reason="breaker open after failures"
     ),
-    "stale? key rejected": lambda account: (
+    "stale? rejected": lambda account: (
         type(account).objects.filter(pk=account.pk).update(credentials_rejected_at=timezone.now())
     ),
     "stale? disabled": lambda account: type(account).objects.filter(pk=account.pk).update(enabled=False),
