@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, help="another number of kills than the size's")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if given.alone:
         return _alone(json.loads(given.alone))
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(2**31)
