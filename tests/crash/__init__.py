@@ -2,6 +2,6 @@
 
 python -m tests.crash --size smoke|full --seed N      exit code 1 where a promise was broken or a mutant got away
 
-`run` plays one house (real processes, a database of its own) through kills, failpoints and pauses; `verdict` is what it
-finds afterwards; `__main__` plays the houses one after the other, each in a process of its own.
+`play` takes one house (real processes, a database of its own) through kills, failpoints and pauses; `verdict` is what
+is found afterwards; `houses` are the runs of each size, each in a process of its own.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, help="another number of kills than the size's")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, _stop)
     if given.alone:
         return _alone(json.loads(given.alone))
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(2**31)
@@ -35,6 +37,12 @@ def main() -> int:
     failed = [plan.name for plan in chosen if not _came_out_well(replace(plan, **changes))]
     print(f"\n{len(chosen) - len(failed)} of {len(chosen)} came out well" + (f"; not: {failed}" if failed else ""))
     return bool(failed)
+
+
+def _stop(*_: object) -> None:
+    """Told to stop: the house is taken down on the way out, and being told again does not disturb that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(143)
 
 
 def _came_out_well(plan: Plan) -> bool:

@@ -63,8 +63,14 @@ def run_alone(plan: Plan) -> Report:
     with (logs / "harness.log").open("wb") as log:
         document = json.dumps({**asdict(plan), "logs": str(logs)})
         command = [sys.executable, "-m", "tests.crash", "--alone", document]
-        done = subprocess.run(command, check=False, stdout=log, stderr=log)
-    if done.returncode:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            code = process.wait()
+        finally:
+            # Where this process is told to stop, the house is taken down first.
+            process.terminate()
+            process.wait(60)
+    if code:
         raise RuntimeError(f"the run {plan.name} broke off:\n{(logs / 'harness.log').read_text()[-3000:]}")
     report = Report(**json.loads((logs / "report.json").read_text()))
     if not complaints(plan, report):

@@ -101,6 +101,10 @@ class Load:
         self.posted.attempts += sum(done.statuses.values())
         self.posted.statuses.update(done.statuses)
 
+    @property
+    def at_hand(self) -> int:
+        return len(self._waiting)
+
     def left(self) -> int:
         """How many deliveries are at hand and not acknowledged yet."""
         self._take(500)
