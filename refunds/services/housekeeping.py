@@ -46,7 +46,8 @@ def recognize_words() -> int:
     """Give a key to the observations whose word this release knows by now; returns how many."""
     unknown = Observation.objects.filter(standing=Standing.UNRECOGNIZED).select_related("refund__account")
     now = timezone.now()
-    recognized, held = [], []
+    recognized: list[Observation] = []
+    held: list[Observation] = []
     words: dict[tuple[str, str], Stage | None] = {}
     for connector, word in unknown.values_list("refund__account__connector", "native_status").distinct():
         words[connector, word] = _stage(connector, word)

@@ -142,7 +142,7 @@ def _make_due(road: str) -> None:
 def _rows() -> dict[str, dict[str, Any]]:
     from refunds.models import Refund
 
-    return {row["connector_refund_id"]: row for row in Refund.objects.values()}
+    return {row["connector_refund_id"]: dict(row) for row in Refund.objects.values()}
 
 
 def _compare(before: dict[str, Any], after: dict[str, Any], kind: str) -> None:

@@ -245,7 +245,7 @@ def moment(seconds: float) -> dt.datetime:
 
 def test_the_rows_are_what_the_merge_rule_says_whatever_happens() -> None:
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Merge,
         settings=settings(
             max_examples=EXAMPLES, stateful_step_count=20, deadline=None, derandomize=True, database=None,
