@@ -138,8 +138,8 @@ class Simulation:
                     self.trace.note(f"fault at {sandbox.config.stripe.account}: {line}")
         if self.rng.random() < 0.3:
             self._step_clock(weather.draw_clock_error(self.rng))
-        self.interruptions.crash_share = self.rng.choice((0.0, 0.003, 0.01))
-        self.interruptions.second_worker_share = self.rng.choice((0.0, 0.01, 0.05))
+        self.interruptions.crash_share = self.rng.choice((0.002, 0.004, 0.01))
+        self.interruptions.second_worker_share = self.rng.choice((0.01, 0.05))
         while self.clock() < until:
             self._step(self.rng.choice((5, 61, 300, 900, 3600, 3 * 3600, 8 * 3600)))
 

@@ -111,7 +111,8 @@ def answers_only_changes(processor) -> list[dict[str, str]]:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/events":
             asked.append(dict(request.url.params))
-        return processor.says(request)
+        response: httpx.Response = processor.says(request)
+        return response
 
     processor.instead = answer
     return asked
@@ -144,7 +145,7 @@ def test_a_fast_clock_of_ours_leaves_no_hole_in_the_change_feed(account, process
 
 def test_a_change_feed_whose_place_is_too_old_to_be_known_is_read_anew(account, processor):
     asked = answers_only_changes(processor)
-    ordinary: Callable[[httpx.Request], httpx.Response] = processor.instead
+    ordinary = processor.instead
     gone = {"error": {"code": "resource_missing", "message": "No such event: 'evt_gone'"}}
     processor.instead = lambda request: (
         httpx.Response(400, json=gone) if "starting_after" in request.url.params else ordinary(request)
