@@ -31,7 +31,8 @@ class TimelineEntry:
 _NOTES = {
     Standing.HELD: "Dated in the future: held until then.",
     Standing.UNRECOGNIZED: "A word this release does not know: the state was kept.",
-    Standing.UNCONFIRMED: "Would step back from a final status: not shown unless a second answer says so.",
+    Standing.UNCONFIRMED: "Would step back from a final status, or is dated in the future: not shown unless a second "
+    "answer says so.",
 }
 
 

@@ -126,20 +126,20 @@ class Simulation:
         end = self.clock() + dt.timedelta(days=self.plan.days)
         while self.clock() < end:
             self._storm()
-            self._calm(dt.timedelta(days=self.rng.choice((2, 3, 9))))
+            self._calm(dt.timedelta(days=self.rng.choice((2, 2, 3, 9))))
 
     def _storm(self) -> None:
         """A few days in which something is wrong: with a processor, our clock, the post, or our own processes."""
-        until = self.clock() + dt.timedelta(hours=self.rng.choice((2, 12, 48, 96)))
-        self.lost, self.receiver_is_down = self.rng.choice((0.0, 0.2, 0.6)), self.rng.random() < 0.15
+        until = self.clock() + dt.timedelta(hours=self.rng.choice((12, 24, 48, 96)))
+        self.lost, self.receiver_is_down = self.rng.choice((0.2, 0.6)), self.rng.random() < 0.2
         for sandbox in self.sandboxes:
-            if self.rng.random() < 0.6:
+            if self.rng.random() < 0.8:
                 for line in weather.begin_storm(self.rng, sandbox):
                     self.trace.note(f"fault at {sandbox.config.stripe.account}: {line}")
         if self.rng.random() < 0.3:
             self._step_clock(weather.draw_clock_error(self.rng))
-        self.interruptions.crash_share = self.rng.choice((0.0, 0.002, 0.01))
-        self.interruptions.second_worker_share = self.rng.choice((0.0, 0.01, 0.05))
+        self.interruptions.crash_share = self.rng.choice((0.002, 0.004, 0.01))
+        self.interruptions.second_worker_share = self.rng.choice((0.01, 0.05))
         while self.clock() < until:
             self._step(self.rng.choice((5, 61, 300, 900, 3600, 3 * 3600, 8 * 3600)))
 
@@ -314,7 +314,7 @@ class Simulation:
 
     def _due(self, account: ConnectorAccount) -> dict[str, dt.datetime]:
         due = Refund.objects.filter(account=account).due(timezone.now())
-        return {refund: at for refund, at in due.values_list("connector_refund_id", "next_poll_at") if at}
+        return {refund.connector_refund_id: refund.next_poll_at for refund in due if refund.next_poll_at}
 
     def _asked_once(self, account: ConnectorAccount, turn: list[Asked], due: dict[str, dt.datetime]) -> None:
         """P16. A question whose answer died with its worker is put again; that turn never comes here."""

@@ -41,7 +41,7 @@ def draw_clock_error(rng: random.Random) -> dt.timedelta:
 
 def begin_storm(rng: random.Random, sandbox: Sandbox) -> list[str]:
     """Switch one to three faults on; what to note of them."""
-    drawn = [draw_fault(rng) for _ in range(rng.choice((1, 1, 2, 3)))]
+    drawn = [draw_fault(rng) for _ in range(rng.choice((1, 2, 3)))]
     for settings in drawn:
         sandbox.fault(**settings)
     return [f"{fault['kind']} x{fault['probability']} on {fault['path'] or 'everything'}" for fault in drawn]

@@ -111,8 +111,8 @@ def answers_only_changes(processor) -> list[dict[str, str]]:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/events":
             asked.append(dict(request.url.params))
-        said: httpx.Response = processor.says(request)
-        return said
+        response: httpx.Response = processor.says(request)
+        return response
 
     processor.instead = answer
     return asked
