@@ -25,4 +25,5 @@ USER refunddash
 EXPOSE 8000
 # Many threads of one process share the group commit of webhooks; the idle ones keep their database connections.
 CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", \
-     "--blocking-threads", "16", "--blocking-threads-idle-timeout", "600", "--no-ws", "refunddash.wsgi:application"]
+     "--blocking-threads", "16", "--blocking-threads-idle-timeout", "600", \
+     "--workers-kill-timeout", "35", "--no-ws", "refunddash.wsgi:application"]

@@ -177,8 +177,8 @@ class House:
         port = free_port()
         command = self.python(
             "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-            "--blocking-threads", str(self._threads), "--blocking-threads-idle-timeout", "300", "--no-ws",
-            "--log-level", "warning", "refunddash.wsgi:application",
+            "--blocking-threads", str(self._threads), "--blocking-threads-idle-timeout", "300",
+            "--workers-kill-timeout", "35", "--no-ws", "--log-level", "warning", "refunddash.wsgi:application",
         )  # fmt: skip
         return Web(f"web {number}", command, self.environment, self.folder / f"web{number}.log", port)
 
