@@ -185,29 +185,32 @@ _SHOWN_AMOUNT = Case(
 )
 
 
+_HALF = 1_000_000_000
+"""Amounts are summed in two halves: two of the largest would overflow the integers of SQLite."""
+
+
 def sums(refunds: RefundQuerySet) -> tuple[list[Sums], list[Sums]]:
     """Sums per account and currency, and per currency over all accounts: from one grouped query."""
     grouped = (
         refunds.order_by()
         .annotate(shown_currency=_SHOWN_CURRENCY, shown_amount=_SHOWN_AMOUNT)
         .values_list("account", "shown_currency", "status")
-        .annotate(number=Count("id"), total=Sum("shown_amount"))
+        .annotate(number=Count("id"), high=Sum(F("shown_amount") / _HALF), low=Sum(F("shown_amount") % _HALF))
     )
     accounts = {account.pk: account for account in ConnectorAccount.objects.all()}
     lines: dict[tuple[str, str], Sums] = {}
-    for account_id, currency, status, number, total in grouped:
+    for account_id, currency, status, number, high, low in grouped:
         account = accounts[account_id]
         line = lines.setdefault((account.name, currency), Sums(currency, account))
         line.numbers[Status(status)] += number
-        line.amounts[Status(status)] += _sum_in_major_units(total, currency, account)
+        if high is not None and currency:
+            line.amounts[Status(status)] += _in_major_units(int(high) * _HALF + int(low), currency, account)
     per_account = [lines[key] for key in sorted(lines)]
     return per_account, _per_currency(per_account)
 
 
-def _sum_in_major_units(total: Any, currency: str, account: ConnectorAccount) -> Decimal:
-    if total is None or not currency:
-        return Decimal()
-    return to_major(Money(int(total), currency), account.connector_class.currency_exponents)
+def _in_major_units(total: int, currency: str, account: ConnectorAccount) -> Decimal:
+    return to_major(Money(total, currency), account.connector_class.currency_exponents)
 
 
 def _per_currency(lines: Iterable[Sums]) -> list[Sums]:
