@@ -5,6 +5,7 @@ The doorbell rings when a delivery was kept; the one ticker finds again everythi
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from django.db import connections
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from django_q.brokers import get_broker
+from django_q.models import Schedule
 from django_q.tasks import async_task
 
 from connectors import registry
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 
 APPLY_SECONDS = 30.0
 UNANSWERED_RINGS = 20
+TICK_EVERY = dt.timedelta(minutes=1)
 POLLED_TOGETHER = 32
 """How many accounts one task polls side by side."""
 _beaten_at = float("-inf")
@@ -43,7 +46,14 @@ def beat() -> None:
     global _beaten_at
     if time.monotonic() - _beaten_at >= 1:
         Heartbeat.beat(worker_name())
+        wake_ticker()
         _beaten_at = time.monotonic()
+
+
+def wake_ticker() -> None:
+    """Let the ticker run now where it is planned too far ahead: our clock was set back, and it would sleep as long."""
+    now = timezone.now()
+    Schedule.objects.filter(name="tick", next_run__gt=now + 2 * TICK_EVERY).update(next_run=now)
 
 
 def apply_deliveries() -> int:

@@ -140,6 +140,17 @@ def test_a_clock_that_was_set_back_delays_no_feed_and_is_told_until_a_processor_
     assert not alerts.exists()
 
 
+def test_the_ticker_does_not_sleep_until_a_clock_that_was_set_back_catches_up():
+    now = timezone.now()
+    tick = Schedule.objects.filter(name="tick")
+    tick.update(next_run=now + dt.timedelta(hours=1))
+    tasks.wake_ticker()
+    assert tick.get().next_run < timezone.now()
+    tick.update(next_run=now + dt.timedelta(seconds=50))
+    tasks.wake_ticker()
+    assert tick.get().next_run == now + dt.timedelta(seconds=50)
+
+
 def test_a_delivery_kept_before_our_clock_was_set_back_is_applied_at_once(quiet_account):
     Door(quiet_account).post(event())
     WebhookDelivery.objects.update(next_attempt_at=timezone.now() + dt.timedelta(hours=1))
