@@ -163,6 +163,15 @@ def test_a_clock_that_was_set_back_delays_no_feed_and_is_told_until_a_processor_
     assert not alerts.exists()
 
 
+def test_the_ticker_does_not_sleep_until_a_clock_that_was_set_back_catches_up():
+    assert ticker.put_tick_when_due()
+    assert ticker.begin_tick()
+    an_hour_ahead = timezone.now() + dt.timedelta(hours=1)
+    Heartbeat.objects.filter(name=Heartbeat.TICKER).update(started_at=an_hour_ahead, beat_at=an_hour_ahead)
+    assert [ticker.put_tick_when_due() for _ in range(2)] == [True, False]
+    assert [ticker.begin_tick() for _ in range(2)] == [True, False]
+
+
 def test_a_delivery_kept_before_our_clock_was_set_back_is_applied_at_once(quiet_account):
     Door(quiet_account).post(event())
     WebhookDelivery.objects.update(next_attempt_at=timezone.now() + dt.timedelta(hours=1))
