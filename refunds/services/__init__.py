@@ -3,7 +3,7 @@
 from refunds.services.asking import NetworkInTransaction, processors_replaced_by
 from refunds.services.backfill import BackfillProgress, backfill
 from refunds.services.checking import AccountCheck, check_account
-from refunds.services.deliveries import apply_deliveries
+from refunds.services.deliveries import apply_deliveries, apply_new, apply_tried
 from refunds.services.events import HandledEvent, UnifiedEvent, UnverifiedEvent, handle_event
 from refunds.services.housekeeping import recognize_words, release_held, take_step, watch_endpoints
 from refunds.services.items import item_of_answer, item_of_event
@@ -29,6 +29,8 @@ __all__ = [
     "UnifiedEvent",
     "UnverifiedEvent",
     "apply_deliveries",
+    "apply_new",
+    "apply_tried",
     "backfill",
     "check_account",
     "dry_run",
