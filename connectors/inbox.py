@@ -117,6 +117,11 @@ def claim_tried(*, limit: int) -> Claim:
     return _claim(due, limit=limit, choose=_one_whose_worker_died_or_all)
 
 
+def tried_are_due() -> bool:
+    """Whether `claim_tried` would find anything."""
+    return bool(_endpoints_with(_waiting().filter(attempts__gt=0)))
+
+
 def _waiting() -> QuerySet[WebhookDelivery]:
     return WebhookDelivery.objects.filter(state=DeliveryState.WAITING)
 

@@ -6,7 +6,7 @@ The doorbell rings when a delivery was kept; the one ticker finds again everythi
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,7 +17,7 @@ from django.utils import timezone
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
-from connectors import registry
+from connectors import inbox, registry
 from connectors.models import ConnectorAccount
 from refunds import services, ticker
 from refunds.models import AccountPolling, CreationWindow, Heartbeat, Refund, Sighting, StatusReport
@@ -50,11 +50,25 @@ def beat() -> None:
 
 
 def apply_deliveries() -> int:
-    """Apply waiting deliveries until none is left, or for so long; what remains is found again."""
+    """Apply new deliveries until none is left, or for so long; what remains is found again.
+
+    Those to be tried again have a task of their own, and so another process: poison among them holds up nothing new.
+    """
+    if inbox.tried_are_due():
+        async_task("refunds.tasks.try_deliveries_again", group="apply")
+    return _apply_by(services.apply_new)
+
+
+def try_deliveries_again() -> int:
+    """Apply deliveries that are due to be tried again, until none is left, or for so long."""
+    return _apply_by(services.apply_tried)
+
+
+def _apply_by(apply_some: Callable[[], int]) -> int:
     until, applied = time.monotonic() + APPLY_SECONDS, 0
     while time.monotonic() < until:
         beat()
-        count = services.apply_deliveries()
+        count = apply_some()
         applied += count
         if not count:
             return applied

@@ -3,7 +3,7 @@
 from refunds.services.asking import NetworkInTransaction, processors_replaced_by
 from refunds.services.backfill import AnotherIsAtIt, backfill
 from refunds.services.checking import AccountCheck, check_account
-from refunds.services.deliveries import apply_deliveries
+from refunds.services.deliveries import apply_deliveries, apply_new, apply_tried
 from refunds.services.events import HandledEvent, UnifiedEvent, UnverifiedEvent, handle_event
 from refunds.services.folding import Mismatch, fold_anew, verify_fold, verify_sample
 from refunds.services.housekeeping import (
@@ -53,6 +53,8 @@ __all__ = [
     "UnifiedEvent",
     "UnverifiedEvent",
     "apply_deliveries",
+    "apply_new",
+    "apply_tried",
     "backfill",
     "check_account",
     "connectors_with_reports",

@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 BATCH = 500
 TRIED_BATCH = 20
-FIRST_READING_SECONDS = 0.25
+FIRST_READING_SECONDS = 0.1
 """How long the reading of one delivery may compute while a batch of new ones waits for it."""
 READING_SECONDS = 1.0
 """The same when it is tried again."""
@@ -82,13 +82,23 @@ class Failed:
 
 
 def apply_deliveries(*, limit: int = BATCH) -> int:
-    """Apply one batch of deliveries that are new, and a few that are due to be tried again, so that neither waits for
-    the other to be done; returns how many were claimed. Call again while it returns any."""
-    lease, fresh = inbox.claim(limit=limit)
-    _apply(lease, fresh, cpu_seconds=FIRST_READING_SECONDS)
-    lease, tried = inbox.claim_tried(limit=min(limit, TRIED_BATCH))
-    _apply(lease, tried, cpu_seconds=READING_SECONDS)
-    return len(fresh) + len(tried)
+    """Apply one batch of deliveries that are new, and a few that are due to be tried again; returns how many were
+    claimed. Call again while it returns any."""
+    return apply_new(limit=limit) + apply_tried(limit=min(limit, TRIED_BATCH))
+
+
+def apply_new(*, limit: int = BATCH) -> int:
+    """Apply one batch of deliveries nobody has tried yet; returns how many were claimed."""
+    lease, claimed = inbox.claim(limit=limit)
+    _apply(lease, claimed, cpu_seconds=FIRST_READING_SECONDS)
+    return len(claimed)
+
+
+def apply_tried(*, limit: int = TRIED_BATCH) -> int:
+    """Apply a few deliveries that are due to be tried again; returns how many were claimed."""
+    lease, claimed = inbox.claim_tried(limit=limit)
+    _apply(lease, claimed, cpu_seconds=READING_SECONDS)
+    return len(claimed)
 
 
 def apply_one(delivery_id: int) -> None:

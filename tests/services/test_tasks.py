@@ -87,6 +87,16 @@ def test_the_ticker_finds_what_a_lost_doorbell_left(quiet_account):
     assert Refund.objects.get().status == "SUCCEEDED"
 
 
+def test_what_is_to_be_tried_again_has_a_task_of_its_own(quiet_account):
+    Door(quiet_account).post(event())
+    WebhookDelivery.objects.update(attempts=1)
+    OrmQ.objects.all().delete()
+    assert tasks.apply_deliveries() == 0
+    assert queued() == [("refunds.tasks.try_deliveries_again", ())]
+    assert tasks.try_deliveries_again() == 1
+    assert WebhookDelivery.objects.get().state == DeliveryState.APPLIED
+
+
 def test_the_ticker_polls_only_accounts_with_something_due(quiet_account):
     assert tasks.accounts_due() == []
     RefundFactory.create(account=quiet_account, next_poll_at=timezone.now())
