@@ -203,7 +203,7 @@ class Transport:
         request.headers["User-Agent"] = _USER_AGENT
         request.extensions["timeout"] = _TIMEOUT
         started = time.monotonic()
-        outcome: object = "-"
+        outcome = "-"
         request_id = ""
         try:
             async with asyncio.timeout(self._exchange_seconds or EXCHANGE_SECONDS):
@@ -212,7 +212,7 @@ class Transport:
                     body = await _read(response)
                 finally:
                     await response.aclose()
-            outcome = response.status_code
+            outcome = str(response.status_code)
             headers = _plain_headers(response) if "content-encoding" in response.headers else response.headers
             whole = httpx.Response(response.status_code, headers=headers, content=body)
             request_id = connector.request_id(whole)
@@ -228,7 +228,7 @@ class Transport:
 
 
 def _log(
-    connector: Connector, request: httpx.Request, flow: str, outcome: object, started: float, request_id: str = ""
+    connector: Connector, request: httpx.Request, flow: str, outcome: str, started: float, request_id: str = ""
 ) -> None:
     log.info(
         "processor_asked", connector=type(connector).__name__, account=connector.account.name, flow=flow,

@@ -209,5 +209,5 @@ def test_the_log_line_holds_no_credential() -> None:
     with capture_logs() as lines:
         download(answers(content=b"a\n"))
     [line] = lines
-    assert (line["event"], line["flow"], line["method"], line["status"]) == ("processor_asked", "report", "GET", 200)
+    assert (line["event"], line["flow"], line["method"], line["status"]) == ("processor_asked", "report", "GET", "200")
     assert "pw" not in str(line).replace(PATH, "")
