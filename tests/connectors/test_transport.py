@@ -244,7 +244,7 @@ def test_the_log_line_tells_who_and_what_and_no_secret(caplog):
     [record] = caplog.records
     assert record.msg | {"ms": 0, "timestamp": ""} == {
         "event": "processor_asked", "connector": "Example", "account": "example", "flow": "test", "method": "GET",
-        "path": "/refunds/1", "status": 200, "ms": 0, "processor_request_id": "req_1", "level": "info",
+        "path": "/refunds/1", "status": "200", "ms": 0, "processor_request_id": "req_1", "level": "info",
         "logger": "connectors.transport", "timestamp": "",
     }  # fmt: skip
 
