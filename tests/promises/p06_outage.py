@@ -5,8 +5,9 @@ fetched and imported by command. Whoever heals is killed in the middle of every 
 written and before it commits, and started again. The sandbox is the oracle: for the processor that cannot be asked it
 is the latest of the webhooks that were heard and of the bookings that stand in its reports.
 
-Shown to fail by: committing the place in a report before its facts, and the cursor of a backfill before its page
-(refunds found missing); reading SentForRefund as PENDING (refunds stepped back).
+Shown to fail by: committing the place in a report before its facts (bookings are missed); committing the cursor of the
+change feed before its page, with creation windows switched off (a failure is missed; with them on they make up for it);
+reading SentForRefund as PENDING (refunds step back).
 """
 
 from __future__ import annotations
