@@ -13,15 +13,14 @@ from contextlib import contextmanager
 from typing import Any
 
 ORIGINALS = 2_000
-OBSERVATIONS_EACH = 5
 _START = dt.datetime(2026, 1, 5, 8, tzinfo=dt.UTC)
 _REFUNDS, _OBSERVATIONS = "refunds_refund", "refunds_observation"
 
 
-def seed(account: Any, refunds: int, *, seed: int) -> None:
-    """Give the account at least that many refunds, with five observations each, in a database that holds none."""
+def seed(account: Any, refunds: int, *, seed: int, observations_each: int = 5) -> None:
+    """Give the account at least that many refunds, with their observations, in a database that holds none."""
     originals = min(refunds, ORIGINALS)
-    _record(account, originals, random.Random(seed))
+    _record(account, originals, observations_each, random.Random(seed))
     copies = -(-refunds // originals) - 1
     if copies:
         with _without_indexes():
@@ -29,14 +28,14 @@ def seed(account: Any, refunds: int, *, seed: int) -> None:
     _analyze()
 
 
-def _record(account: Any, count: int, chance: random.Random) -> None:
+def _record(account: Any, count: int, observations_each: int, chance: random.Random) -> None:
     from refunds import services
     from refunds.models import Refund
 
     for start in range(0, count, 500):
         ids = [f"re_{number:012d}" for number in range(start, min(start + 500, count))]
         services.register_refunds(account, [_registration(each, chance) for each in ids if chance.random() < 0.8])
-        for _ in range(OBSERVATIONS_EACH):
+        for _ in range(observations_each):
             services.record_facts([_item(account.pk, each, chance) for each in ids])
     Refund.objects.update(next_poll_at=None)
 
