@@ -7,8 +7,8 @@ import datetime as dt
 import pytest
 from django.utils import timezone
 
-from connectors import inbox
-from connectors.models import DeliveryState, WebhookDelivery
+from connectors import archive, inbox
+from connectors.models import DeliveryArchive, DeliveryState, WebhookDelivery
 from refunds import services
 from refunds.models import Observation, Refund
 from tests.factories import AccountFactory
@@ -67,6 +67,20 @@ def test_what_is_not_archived_yet_stays(door, monkeypatch):
     monkeypatch.setattr(inbox, "kept_until", [lambda: timezone.now() - 1.5 * OLD, lambda: None])
     assert services.purge_deliveries() == 1
     assert WebhookDelivery.objects.get().dedupe_key == "evt_1"
+
+
+def test_where_there_is_an_archive_purging_waits_for_it(door, tmp_path):
+    door.post(event(event_id="evt_archived"))
+    services.apply_deliveries()
+    age()
+    WebhookDelivery.objects.update(received_at=timezone.now() - 2 * OLD)
+    archive.archive(tmp_path)
+    DeliveryArchive.objects.update(received_until=timezone.now() - 1.5 * OLD)
+    door.post(event(event_id="evt_since"))
+    services.apply_deliveries()
+    WebhookDelivery.objects.filter(dedupe_key="evt_since").update(received_at=timezone.now() - OLD)
+    assert services.purge_deliveries() == 1
+    assert WebhookDelivery.objects.get().dedupe_key == "evt_since"
 
 
 def test_an_event_that_comes_again_after_its_delivery_was_purged_changes_nothing(door):
