@@ -96,7 +96,7 @@ FAILPOINTS = (
     Failpoint("before_answer", "connectors.webhooks:_ring_doorbell", after),
     # Applying deliveries, in a worker.
     Failpoint("after_claim", "connectors.inbox:claim", after),
-    Failpoint("after_read", f"{_DELIVERIES}:read", after),
+    Failpoint("after_read", f"{_DELIVERIES}:_read", after),
     Failpoint("before_apply", f"{_DELIVERIES}:_record", before),
     Failpoint("after_lock", f"{_RECORDING}:_Batch.lock", after),
     Failpoint("mid_batch", f"{_RECORDING}:_Batch.keep_observations", after),

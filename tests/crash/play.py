@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import random
-import re
 import threading
 import time
 from collections import Counter
@@ -281,5 +281,5 @@ def _answers(web: Process) -> bool:
 def _restarts(worker: Process) -> Counter[str]:
     """How often its supervisors started a worker again, by why: "silent" is what only the watchdog mends."""
     log = worker.log.read_text(errors="replace") if worker.log.exists() else ""
-    reasons = re.findall(r"is started again reason=(.*)", log)
+    reasons = [json.loads(line)["reason"] for line in log.splitlines() if '"worker_restarted"' in line]
     return Counter("silent" if reason.startswith("did nothing") else "ended" for reason in reasons)
