@@ -14,9 +14,9 @@ from tests.house import House
 if TYPE_CHECKING:
     from tests.simulation.simulation import Figures, Simulation
 
-SECONDS = {"smoke": 8, "full": 180}
+SECONDS = {"smoke": 5, "full": 150}
 """How long new worlds are begun."""
-WORLDS = {"smoke": (20, 40), "full": (120, 150)}
+WORLDS = {"smoke": (14, 60), "full": (100, 140)}
 """Days and refunds of one world."""
 
 

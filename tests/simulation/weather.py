@@ -20,28 +20,35 @@ _PATHS = {
 }
 
 
-def draw_fault(rng: random.Random) -> dict[str, Any]:
-    """Settings of one fault, every kind as likely."""
-    kind = rng.choice(KINDS)
-    return {
-        "kind": kind,
-        "processor": "stripe",
-        "path": _PATHS.get(kind) or rng.choice(("", "", "/v1/events", "^/v1/refunds/", "^/v1/refunds$")),
-        "probability": rng.choice((0.3, 0.7, 1.0)),
-        "seconds": rng.choice((-7200, -400, -90, 90, 400, 7200)) if kind == "skewed_date" else rng.choice((1, 8)),
-        "status": rng.choice((500, 502, 503)),
-        "retry_after": rng.choice((None, 7, 90, 900)) if kind == "status" else rng.choice((7, 90, 900)),
-    }
+class Weather:
+    """Draws faults from a shuffled deck of all kinds, so that none is long in coming."""
 
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._deck: list[str] = []
 
-def draw_clock_error(rng: random.Random) -> dt.timedelta:
-    """By how much our clock is ahead; minutes to an hour, either way."""
-    return dt.timedelta(minutes=rng.choice(_MINUTES))
+    def storm_at(self, sandbox: Sandbox) -> list[str]:
+        """Switch one to three faults on; what to note of them."""
+        drawn = [self._draw() for _ in range(self._rng.choice((1, 2, 3)))]
+        for fault in drawn:
+            sandbox.fault(**fault)
+        return [f"{fault['kind']} x{fault['probability']} on {fault['path'] or 'everything'}" for fault in drawn]
 
+    def clock_error(self) -> dt.timedelta:
+        """By how much our clock is ahead; minutes to an hour, either way."""
+        return dt.timedelta(minutes=self._rng.choice(_MINUTES))
 
-def begin_storm(rng: random.Random, sandbox: Sandbox) -> list[str]:
-    """Switch one to three faults on; what to note of them."""
-    drawn = [draw_fault(rng) for _ in range(rng.choice((1, 2, 3)))]
-    for settings in drawn:
-        sandbox.fault(**settings)
-    return [f"{fault['kind']} x{fault['probability']} on {fault['path'] or 'everything'}" for fault in drawn]
+    def _draw(self) -> dict[str, Any]:
+        rng = self._rng
+        if not self._deck:
+            self._deck = rng.sample(KINDS, len(KINDS))
+        kind = self._deck.pop()
+        return {
+            "kind": kind,
+            "processor": "stripe",
+            "path": _PATHS.get(kind) or rng.choice(("", "", "/v1/events", "^/v1/refunds/", "^/v1/refunds$")),
+            "probability": rng.choice((0.3, 0.7, 1.0)),
+            "seconds": rng.choice((-7200, -400, -90, 90, 400, 7200)) if kind == "skewed_date" else rng.choice((1, 8)),
+            "status": rng.choice((500, 502, 503)),
+            "retry_after": rng.choice((None, 7, 90, 900)) if kind == "status" else rng.choice((7, 90, 900)),
+        }
