@@ -95,7 +95,9 @@ class Checks:
     def _announced_once(self, refund: Refund) -> None:
         events = list(OutboxEvent.objects.filter(refund=refund).order_by("id"))
         keys = [event.winning_key for event in events]
+        said = [(event.stage, event.status, event.returned_after_success) for event in events]
         chain = all(then.previous_stage == event.stage for event, then in pairwise(events))
+        chain = chain and all(one != then for one, then in pairwise(said))
         if keys != sorted(set(keys)) or not chain or (events and events[-1].stage != refund.stage):
             told = [f"{e.previous_stage}->{e.stage} {e.winning_key}" for e in events]
             raise Broken("P2", f"announced {told}, shown {refund.stage}", refund=refund.connector_refund_id)
