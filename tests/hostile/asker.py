@@ -18,10 +18,11 @@ import django
 
 def main() -> None:
     django.setup()
+    from connectors.transport import EXCHANGE_SECONDS
     from refunds.services import asking
 
     # People are no more patient than the poller is allowed to be here.
-    asking.PERSON_SECONDS = min(asking.PERSON_SECONDS, asking.EXCHANGE_SECONDS)
+    asking.PERSON_SECONDS = min(asking.PERSON_SECONDS, EXCHANGE_SECONDS)
     logging.getLogger().setLevel(logging.DEBUG)
     for line in sys.stdin:
         print(json.dumps(_ask_everything(int(line))), flush=True)

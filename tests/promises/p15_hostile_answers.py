@@ -14,6 +14,7 @@ import random
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from tests.hostile.proxy import FaultProxy, behind_a_proxy
@@ -38,7 +39,7 @@ _WIRE = [
 
 
 def run(size: str, seed: int) -> list[str]:
-    patience = {"HOSTILE_PATIENCE_SECONDS": {"smoke": "0.5", "full": "10"}[size]}
+    patience = {"HOSTILE_PATIENCE_SECONDS": {"smoke": "0.5", "full": "3"}[size]}
     with (
         House(database="sqlite", settings="tests.hostile.impatient_settings", environment=patience) as house,
         behind_a_proxy(house, seed=seed) as (processors, proxy),
@@ -80,12 +81,12 @@ class Trial:
         first = self.ask("an answer of nothing", lambda: self.answer(lambda path: b"{}"))
         peak = first
         for name, body in answers:
-            peak = max(peak, self.ask(name, lambda body=body: self.answer(body)))
+            peak = max(peak, self.ask(name, partial(self.answer, body)))
             assert _shown() == before, f"{name} changed a state"
         self.check_an_unknown_word()
         before = _shown()
         for kinds in wire:
-            peak = max(peak, self.ask(" and ".join(kinds), lambda kinds=kinds: self.break_wire(kinds)))
+            peak = max(peak, self.ask(" and ".join(kinds), partial(self.break_wire, kinds)))
             assert _shown() == before, f"{kinds} changed a state"
         growth = peak - first
         assert growth < LARGEST_GROWTH_MB, f"the process grew by {growth:.0f} MB"
@@ -129,8 +130,11 @@ class Trial:
     def check_an_unknown_word(self) -> None:
         """The refund keeps its state. What else the answer says of it, its amount, is the processor's word."""
         before = _states()
-        body = lambda path: document(path, refund(path, self.refund_ids[0], status="teleported"))  # noqa: E731
-        self.ask("an unknown word", lambda: self.answer(body))
+        first = self.refund_ids[0]
+        self.ask(
+            "an unknown word",
+            lambda: self.answer(lambda path: document(path, refund(path, first, status="teleported"))),
+        )
         assert _states() == before
 
     def check_that_a_sound_answer_is_believed(self) -> None:
