@@ -179,10 +179,11 @@ def look_after_reports() -> None:
 
 
 def accounts_due() -> list[int]:
-    """Accounts that are not paused and have something to ask, those whose last questions were answered first."""
+    """Accounts that have something to ask, are not paused, and that nobody is polling; those in trouble last."""
     now = timezone.now()
     mine = {"account": OuterRef("pk")}
     paused = AccountPolling.objects.filter(**mine, paused_until__gt=now)
+    being_polled = AccountPolling.objects.filter(**mine, lease_until__gt=now).exclude(lease="")
     changes_were_read = AccountPolling.objects.filter(**mine, next_changes_at__gt=now)
     today_is_listed = CreationWindow.objects.filter(**mine, day=now.date())
     due = (
@@ -192,7 +193,7 @@ def accounts_due() -> list[int]:
         | (Q(connector__in=_that_support("list_changes")) & ~Exists(changes_were_read))
         | (Q(connector__in=_that_support("list_refunds")) & ~Exists(today_is_listed))
     )
-    accounts = ConnectorAccount.objects.filter(~Exists(paused), due, enabled=True)
+    accounts = ConnectorAccount.objects.filter(~Exists(paused), ~Exists(being_polled), due, enabled=True)
     return list(accounts.order_by(F("polling__failures").asc(nulls_first=True), "pk").values_list("pk", flat=True))
 
 

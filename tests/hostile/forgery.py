@@ -568,7 +568,8 @@ class AdyenRawBody(_Adyen):
 
     def _items(self, rng: random.Random, message: Message) -> Message:
         item = {"pspReference": "FORGED", "eventCode": "REFUND", "success": "false"}
-        items: Any = rng.choice(([], [{}], [{"NotificationRequestItem": item}], None, "x"))
+        choices: tuple[Any, ...] = ([], [{}], [{"NotificationRequestItem": item}], None, "x")
+        items = rng.choice(choices)
         return altered_document(message, lambda body: body.update(notificationItems=items))
 
 

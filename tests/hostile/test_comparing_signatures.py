@@ -64,7 +64,7 @@ def test_every_comparison_is_of_bytes(connector: str, case: Any, monkeypatch: py
         return hmac_compare(a, b)
 
     hmac_compare = hmac.compare_digest
-    monkeypatch.setattr(hmac, "compare_digest", compare)
+    monkeypatch.setattr("connectors.signatures.hmac.compare_digest", compare)
     folder = fixtures(connector)
     delivery = folder.delivery(case["body"])
     folder.connector_class().verify_webhook(delivery, folder.endpoint("webhook_secrets"))

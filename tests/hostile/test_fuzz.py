@@ -98,7 +98,7 @@ def test_no_request_to_the_api_is_answered_otherwise_than_described(
 
     @bounded(15)
     @given(case=wanted.as_strategy(generation_mode=mode), there=st.booleans())
-    def send(case: Case, there: bool) -> None:
+    def send(case: Case[Any], there: bool) -> None:
         if there:
             # Most drawn ids are nobody's; half of the time it is one that there is.
             case.path_parameters = {name: house[name] for name in case.path_parameters or {}}
@@ -113,7 +113,7 @@ def test_without_a_token_nothing_is_answered_but_401(label: str) -> None:
 
     @bounded(10)
     @given(case=wanted.as_strategy())
-    def send(case: Case) -> None:
+    def send(case: Case[Any]) -> None:
         response = case.call_and_validate(headers={"Authorization": ""}, checks=CHECKS)
         # A number below 0 is no address of ours, whoever asks.
         assert response.status_code == (404 if case.path_parameters.get("id", 0) < 0 else 401)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.contract import Money
+from connectors.contract import MalformedAnswer, Money
 from connectors.money import MAXIMUM_MINOR_AMOUNT, MoneyError, exponent, from_major, minor_amount, to_major
 from connectors.registry import connectors
 from refunds import services
@@ -107,8 +108,6 @@ def test_an_item_with_such_an_amount_is_not_read(value: Any) -> None:
     item = {"pspReference": "R1", "originalReference": "P1", "eventCode": "REFUND", "success": "true",
             "merchantAccountCode": "M", "amount": {"value": value, "currency": "EUR"}}  # fmt: skip
     body = {"live": "false", "notificationItems": [{"NotificationRequestItem": item}]}
-    from connectors.contract import MalformedAnswer
-
     with pytest.raises(MalformedAnswer):
         folder.connector_class().parse_webhook(folder.delivery(body))
 
@@ -122,6 +121,10 @@ def test_a_get_with_such_an_amount_changes_nothing(value: Any) -> None:
     assert not Observation.objects.exists()
 
 
+def _answers(body: bytes, request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, content=body)
+
+
 @pytest.mark.django_db
 def test_a_number_is_read_exactly_however_it_is_written() -> None:
     """1234.0 is a float on the wire, and 1e3 too, even where their value is whole."""
@@ -129,7 +132,7 @@ def test_a_number_is_read_exactly_however_it_is_written() -> None:
     for written in (b"1234.0", b"1e3", b"1234.00000000000000000001"):
         wire = json.dumps({"id": "re_1", "object": "refund", "amount": 4711, "currency": "eur", "status": "succeeded"})
         body = wire.encode().replace(b"4711", written)
-        with processor(lambda _, body=body: httpx.Response(200, content=body)):
+        with processor(partial(_answers, body)):
             assert services.sync_refund(refund).answer == "malformed_answer"
 
 

@@ -1,7 +1,7 @@
 """P10: per signature scheme 100,000 forged deliveries, through the connector and a sample through the whole receiver.
 
-Shown able to fail by: the HMAC's first character alone being compared; only the first item of a batch being verified; a
-Basic header not being looked at; `v0` read like `v1`.
+Shown able to fail by: the HMAC's first character alone being compared; only the first item of a batch being verified;
+a Basic header not being looked at; `v0` read like `v1`.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ _WIRE = [
 
 
 def run(size: str, seed: int) -> list[str]:
-    patience = {"HOSTILE_PATIENCE_SECONDS": {"smoke": "0.5", "full": "10"}[size]}
+    patience = {"HOSTILE_PATIENCE_SECONDS": {"smoke": "0.5", "full": "3"}[size]}
     with (
         House(database="sqlite", settings="tests.hostile.impatient_settings", environment=patience) as house,
         behind_a_proxy(house, seed=seed) as (processors, proxy),
@@ -130,8 +130,11 @@ class Trial:
     def check_an_unknown_word(self) -> None:
         """The refund keeps its state. What else the answer says of it, its amount, is the processor's word."""
         before = _states()
-        body = lambda path: document(path, refund(path, self.refund_ids[0], status="teleported"))  # noqa: E731
-        self.ask("an unknown word", lambda: self.answer(body))
+        first = self.refund_ids[0]
+        self.ask(
+            "an unknown word",
+            lambda: self.answer(lambda path: document(path, refund(path, first, status="teleported"))),
+        )
         assert _states() == before
 
     def check_that_a_sound_answer_is_believed(self) -> None:

@@ -12,6 +12,8 @@ import datetime as dt
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
+from operator import methodcaller
 from pathlib import Path
 
 from tests.hostile.clock import FILE
@@ -50,7 +52,7 @@ class Trial:
             self.set_clock(ahead)
             self.start_refunds(refunds)
             off = abs(ahead) > 60
-            self.until(lambda off=off: self.alert_is_open() == off, f"the alert is {'open' if off else 'closed'}")
+            self.until(partial(self.alert_is, open_=off), f"the alert is {'open' if off else 'closed'}")
             self.start_refunds(refunds)
             self.deliver()
             hints = self.hints()
@@ -66,12 +68,8 @@ class Trial:
 
     def start_refunds(self, count: int) -> None:
         """Refunds that are done within seconds."""
-        for processor in ("stripe", "adyen"):
-            self.processors.do(
-                lambda sandbox, processor=processor: [
-                    sandbox.start_refund(processor, life=_LIVES[processor]) for _ in range(count // 2)
-                ]
-            )
+        lives = [life for life in _LIVES.items() for _ in range(count // 2)]
+        self.processors.do(lambda sandbox: [sandbox.start_refund(processor, life=life) for processor, life in lives])
 
     def deliver(self) -> None:
         """Post the webhooks that are due, those that were refused before among them."""
@@ -81,7 +79,7 @@ class Trial:
             counts = self.statuses.setdefault(self.ahead, {})
             counts[status] = counts.get(status, 0) + 1
             assert status in (200, 400), f"answered {status}"
-            self.processors.do(lambda sandbox, each=each, status=status: sandbox.delivered(each, status))
+            self.processors.do(methodcaller("delivered", each, status))
 
     def tick(self) -> None:
         """Start the ticker, by the house's clock: what this process puts into the queue is dated by its own."""
@@ -105,11 +103,12 @@ class Trial:
             self.tick()
             time.sleep(0.5)
 
-    def alert_is_open(self) -> bool:
+    def alert_is(self, *, open_: bool) -> bool:
         from refunds.models import Alert, AlertKind
 
         account = self.processors.accounts["stripe"].name
-        return Alert.objects.filter(kind=AlertKind.CLOCK_SKEW, subject=account, closed_at__isnull=True).exists()
+        alerts = Alert.objects.filter(kind=AlertKind.CLOCK_SKEW, subject=account, closed_at__isnull=True)
+        return alerts.exists() == open_
 
     def hints(self) -> int:
         from connectors.models import WebhookDelivery

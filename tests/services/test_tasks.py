@@ -186,3 +186,12 @@ def test_a_delivery_kept_before_our_clock_was_set_back_is_applied_at_once(quiet_
     Door(quiet_account).post(event())
     WebhookDelivery.objects.update(next_attempt_at=timezone.now() + dt.timedelta(hours=1))
     assert tasks.apply_deliveries() == 1
+
+
+def test_an_account_that_is_being_polled_is_not_started_once_more(quiet_account):
+    RefundFactory.create(account=quiet_account, next_poll_at=timezone.now())
+    state = AccountPolling.of(quiet_account)
+    assert state.take_lease(seconds=60)
+    assert tasks.accounts_due() == []
+    AccountPolling.objects.update(lease_until=timezone.now() - dt.timedelta(seconds=1))
+    assert tasks.accounts_due() == [quiet_account.pk]
