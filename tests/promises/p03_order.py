@@ -54,7 +54,7 @@ def _shuffle(count: int, shuffles: int, rng: random.Random) -> list[str]:
         at_once = WORKERS[number % len(WORKERS)]
         said = items + rng.sample(items, int(len(items) * REPEATED))
         rng.shuffle(said)
-        _record(said, at_once, batch=rng.choice((100, 500, 1000)))
+        _record(said, at_once, batch=rng.choice((300, 1000, 4000)))
         recorded += len(said)
         dumps.setdefault(_dump(), []).append(f"shuffle {number} by {at_once} workers")
         assert len(dumps) == 1, f"not the same rows: {list(dumps.values())}"
