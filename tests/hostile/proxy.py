@@ -121,7 +121,7 @@ class FaultProxy:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         key = (re.search(r"^authorization: *bearer +(\S+)", head, re.I | re.M) or ["", ""])[1]
-        method, path = (head.split(" ", 2) + ["", ""])[:2]
+        method, path = [*head.split(" ", 2), "", ""][:2]
         self.requests.append(Passed(time.monotonic(), key, method, path))
         faults = {fault.kind: fault for fault in [*self._faults.get("", []), *self._faults.get(key, [])]}
         if "latency" in faults:

@@ -103,7 +103,7 @@ class Trial:
             account.requests_per_second = 1000.0
             account.save()
             self.others.append(account)
-        row, self.token = ApiToken.issue(name="p13", scopes=[Scope.REFUNDS_READ], all_accounts=True)
+        _, self.token = ApiToken.issue(name="p13", scopes=[Scope.REFUNDS_READ], all_accounts=True)
         made = processors.do(lambda sandbox: self._start_refunds(sandbox, seconds * DUE_PER_SECOND))
         self.refund_ids = [refund.refund_id for refund in made]
         processors.do(lambda sandbox: sandbox.deliveries_due())
