@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 CONNECT_SECONDS, READ_SECONDS, EXCHANGE_SECONDS = 5.0, 20.0, 30.0
 MAXIMUM_BODY_BYTES = 2 * 1024 * 1024
+MAXIMUM_TOGETHER_BYTES = 8 * MAXIMUM_BODY_BYTES
+"""Of all the answers that one transport is reading at a moment; an honest one has some kilobytes."""
 MAXIMUM_EXCHANGES = 10
 _Exchange = Callable[[Connector, httpx.Request, str], Awaitable[httpx.Response]]
 
@@ -55,6 +57,7 @@ class Transport:
         exchange_seconds: float | None = None,
     ) -> None:
         self._exchange_seconds = exchange_seconds
+        self._bytes_held = 0
         self._token_locks: dict[str, asyncio.Lock] = {}
         self._http = http or AiohttpTransport(client=lambda: _session(connections))
 
@@ -121,7 +124,7 @@ class Transport:
             async with asyncio.timeout(self._exchange_seconds or EXCHANGE_SECONDS):
                 response = await self._http.handle_async_request(request)
                 try:
-                    body = await _read(response)
+                    body = await self._read(response)
                 finally:
                     await response.aclose()
             outcome = response.status_code
@@ -142,6 +145,21 @@ class Transport:
                 request.url.path, outcome, (time.monotonic() - started) * 1000, request_id,
             )  # fmt: skip
 
+    async def _read(self, response: httpx.Response) -> bytes:
+        """The decoded body, within its own limit and that of all answers together."""
+        body = bytearray()
+        try:
+            async for part in _parts(response):
+                body += part
+                self._bytes_held += len(part)
+                if len(body) > MAXIMUM_BODY_BYTES:
+                    raise MalformedAnswer("the answer is larger than 2 MiB")
+                if self._bytes_held > MAXIMUM_TOGETHER_BYTES:
+                    raise MalformedAnswer("the answers under way are larger than 16 MiB together")
+            return bytes(body)
+        finally:
+            self._bytes_held -= len(body)
+
 
 @cache
 def _certificates() -> ssl.SSLContext:
@@ -161,8 +179,8 @@ def _refuse_unless_allowed(connector: Connector, request: httpx.Request) -> None
         raise Refused(f"{connector.label}: {request.method} {request.url.path} is not on the allow-list")
 
 
-async def _read(response: httpx.Response) -> bytes:
-    """The decoded body, never more than the limit: a compressed body is unpacked as far as the limit and no further."""
+async def _parts(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The decoded body in parts; a compressed one is unpacked no further than the limit, however small it came."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("identity", ""):
         unpack = None
@@ -170,16 +188,11 @@ async def _read(response: httpx.Response) -> bytes:
         unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)
     else:
         raise MalformedAnswer(f"the answer is encoded as {encoding[:20]!r}, which was not asked for")
-    body = bytearray()
     async for chunk in _raw(response):
-        room = MAXIMUM_BODY_BYTES - len(body) + 1
         try:
-            body += chunk if unpack is None else unpack.decompress(chunk, room)
+            yield chunk if unpack is None else unpack.decompress(chunk, MAXIMUM_BODY_BYTES + 1)
         except zlib.error as error:
             raise MalformedAnswer("the answer's compression is broken") from error
-        if len(body) > MAXIMUM_BODY_BYTES:
-            raise MalformedAnswer("the answer is larger than 2 MiB")
-    return bytes(body)
 
 
 def _raw(response: httpx.Response) -> AsyncIterator[bytes]:
