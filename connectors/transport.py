@@ -43,6 +43,8 @@ log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS, READ_SECONDS, EXCHANGE_SECONDS = 5.0, 20.0, 30.0
 MAXIMUM_BODY_BYTES = 2 * 1024 * 1024
+MAXIMUM_TOGETHER_BYTES = 8 * MAXIMUM_BODY_BYTES
+"""Of all the answers that one transport is reading at a moment; an honest one has some kilobytes."""
 MAXIMUM_EXCHANGES = 10
 DOWNLOAD_SECONDS = 120.0
 MAXIMUM_DOWNLOAD_BYTES = 1024 * 1024 * 1024
@@ -78,6 +80,7 @@ class Transport:
         self._exchange_seconds = exchange_seconds
         self._download_seconds = download_seconds
         self._rate_seconds = rate_seconds
+        self._bytes_held = 0
         self._token_locks: dict[str, asyncio.Lock] = {}
         self._http = http or AiohttpTransport(client=lambda: _session(connections))
 
@@ -209,7 +212,7 @@ class Transport:
             async with asyncio.timeout(self._exchange_seconds or EXCHANGE_SECONDS):
                 response = await self._http.handle_async_request(request)
                 try:
-                    body = await _read(response)
+                    body = await self._read(response)
                 finally:
                     await response.aclose()
             outcome = str(response.status_code)
@@ -236,6 +239,21 @@ def _log(
         ms=round((time.monotonic() - started) * 1000), processor_request_id=request_id,
     )  # fmt: skip
 
+    async def _read(self, response: httpx.Response) -> bytes:
+        """The decoded body, within its own limit and that of all answers together."""
+        body = bytearray()
+        try:
+            async for part in _decoded(response, _raw(response)):
+                body += part
+                self._bytes_held += len(part)
+                if len(body) > MAXIMUM_BODY_BYTES:
+                    raise MalformedAnswer("the answer is larger than 2 MiB")
+                if self._bytes_held > MAXIMUM_TOGETHER_BYTES:
+                    raise MalformedAnswer("the answers under way are larger than 16 MiB together")
+            return bytes(body)
+        finally:
+            self._bytes_held -= len(body)
+
 
 @cache
 def _certificates() -> ssl.SSLContext:
@@ -253,16 +271,6 @@ def _refuse_unless_allowed(connector: Connector, request: httpx.Request) -> None
         raise Refused(f"{connector.label}: a request to another host than the account's")
     if not any(allowed.permits(request) for allowed in connector.allowed_requests):
         raise Refused(f"{connector.label}: {request.method} {request.url.path} is not on the allow-list")
-
-
-async def _read(response: httpx.Response) -> bytes:
-    """The decoded body, never more than the limit."""
-    body = bytearray()
-    async for piece in _decoded(response, _raw(response)):
-        body += piece
-        if len(body) > MAXIMUM_BODY_BYTES:
-            raise MalformedAnswer("the answer is larger than 2 MiB")
-    return bytes(body)
 
 
 async def _decoded(response: httpx.Response, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -130,6 +130,25 @@ def test_a_compression_bomb_is_unpacked_only_to_the_limit():
         run(answers(stream=Stream(bomb, 1), headers={"Content-Encoding": "gzip"}))
 
 
+def test_many_large_answers_at_once_are_given_up_before_they_fill_the_memory():
+    connector = Example(Account("test", BASE, name="example"))
+
+    async def drive() -> list[Answer[Any] | ConnectorError]:
+        # A little at a time, so that all of them are read at once.
+        async with transport.Transport(httpx.MockTransport(lambda _: httpx.Response(200, stream=Slow()))) as way_out:
+            jobs = [lambda: way_out.run(connector, connector.ask(), flow="test")] * 16
+            return await transport.run_each(jobs, at_once=16)
+
+    class Slow(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            for _ in range(30):
+                yield b" " * 65_536
+                await asyncio.sleep(0)
+
+    errors = [error for error in asyncio.run(drive()) if "16 MiB together" in str(error)]
+    assert 0 < len(errors) < 16
+
+
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [("gzip", gzip.compress(b'{"a": 1}')), ("deflate", zlib.compress(b'{"a": 1}'))],

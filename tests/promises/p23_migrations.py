@@ -36,9 +36,9 @@ def run(size: str, seed: int) -> list[str]:
     with House(webs=2) as house, Processors(house, seed=seed) as processors:
         from refunds.models import Observation, Refund
 
+        seed_refunds(processors.accounts["stripe"], refunds, seed=seed)
         house.manage("migrate", "refunds", "0001", "--verbosity", "0")
         house.manage("migrate", "connectors", "0001", "--verbosity", "0")
-        seed_refunds(processors.accounts["stripe"], refunds, seed=seed)
         seeded = (Refund.objects.count(), Observation.objects.count())
         sender = Sender(house.urls, processors.paths["stripe"], per_second=per_second)
         with sender, _Reader(house.urls, session_cookie("support")) as reader, _LockWatch(house) as watch:
