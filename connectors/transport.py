@@ -229,16 +229,6 @@ class Transport:
         finally:
             _log(connector, request, flow, outcome, started, request_id)
 
-
-def _log(
-    connector: Connector, request: httpx.Request, flow: str, outcome: str, started: float, request_id: str = ""
-) -> None:
-    log.info(
-        "processor_asked", connector=type(connector).__name__, account=connector.account.name, flow=flow,
-        method=request.method, path=request.url.path, status=outcome,
-        ms=round((time.monotonic() - started) * 1000), processor_request_id=request_id,
-    )  # fmt: skip
-
     async def _read(self, response: httpx.Response) -> bytes:
         """The decoded body, within its own limit and that of all answers together."""
         body = bytearray()
@@ -253,6 +243,16 @@ def _log(
             return bytes(body)
         finally:
             self._bytes_held -= len(body)
+
+
+def _log(
+    connector: Connector, request: httpx.Request, flow: str, outcome: str, started: float, request_id: str = ""
+) -> None:
+    log.info(
+        "processor_asked", connector=type(connector).__name__, account=connector.account.name, flow=flow,
+        method=request.method, path=request.url.path, status=outcome,
+        ms=round((time.monotonic() - started) * 1000), processor_request_id=request_id,
+    )  # fmt: skip
 
 
 @cache

@@ -1,7 +1,7 @@
 """P7 Deliveries are acknowledged as fast over an inbox of a million waiting rows as over an empty one.
 
 The two states take turns in several rounds, and the median of each counts: the machine's own noise must not decide.
-Caught by it: counting the waiting rows at the door (`WebhookDelivery.objects.filter(state=0).count()` in place
+Meant to catch: counting the waiting rows at the door (`WebhookDelivery.objects.filter(state=0).count()` in place
 of `inbox.backlog_at_most`).
 """
 

@@ -1,7 +1,7 @@
 """P9 One delivery in a hundred is poison of one of six kinds, while real workers apply the stream.
 
 Each is parked with a reason after five attempts, the others are hardly slower than in a stream without poison, and a
-replay after the fix applies all. Caught by it: reading in the worker's own process instead of a child that goes first
+replay after the fix applies all. Meant to catch: reading in the worker's own process instead of a child that goes first
 (`survived` yielding its items at once): the worker dies, and its batch waits for the lease to end.
 """
 

@@ -1,7 +1,7 @@
 """P16 Two workers, many refunds due: the processor is asked exactly once about each.
 
 In the full run a worker is killed in the middle as well: then only what was under way at that moment, one round of at
-most `AT_ONCE` questions, may be asked again. Caught by it: an account's lease that everybody gets
+most `AT_ONCE` questions, may be asked again. Meant to catch: an account's lease that everybody gets
 (`AccountPolling.take_lease` answering True).
 """
 

@@ -1,7 +1,7 @@
 """P17 The ticker goes on whatever row is poisoned, and after days off it makes up for nothing.
 
 A refund whose facts the database refuses (a trigger does), a row in django-q2's schedules that cannot be read, and four
-days without a tick; then two workers start. Caught by it: a tick whose steps are not guarded (`take_step` letting the
+days without a tick; then two workers start. Meant to catch: a tick whose steps are not guarded (`take_step` letting the
 exception out), and ticks from django-q2's schedule table.
 """
 

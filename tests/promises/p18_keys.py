@@ -1,7 +1,8 @@
 """P18. `SECRET_KEY` and the field key are changed process by process while deliveries come and refunds are registered.
 
-In the middle some processes have the old keys and some the new. It has been seen to fail: with the old field key taken
-away before `keys rotate`, nothing opens; without REFUNDDASH_SECRET_KEY_FALLBACKS everybody is signed out.
+In the middle some processes have the old keys and some the new. It has been seen to fail: without
+REFUNDDASH_SECRET_KEY_FALLBACKS everybody is signed out. Meant to catch: the old field key taken away before
+`keys rotate`.
 """
 
 from __future__ import annotations
