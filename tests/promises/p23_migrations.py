@@ -2,9 +2,9 @@
 on large tables, while deliveries come and pages are read.
 
 While tables are migrated, the release before still reads and writes them. It cannot run here, so until the last
-migration is through its part is played by the receiver, which needs none of the new tables, and by statements like those
-of its pages; no worker runs. The probes then meet the pages themselves. It has been seen to fail: with migrations that
-wait five seconds for a lock, deliveries behind a long reader are answered 503.
+migration is through its part is played by the receiver, which needs none of the new tables, and by statements like
+those of its pages; no worker runs. The probes then meet the pages themselves. It has been seen to fail: with migrations
+that wait five seconds for a lock, deliveries behind a long reader are answered 503.
 """
 
 from __future__ import annotations
