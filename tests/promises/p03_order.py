@@ -3,8 +3,8 @@
 Facts of every stage and source, unknown words, facts from the future and repeated signed tuples, many about the same
 refunds and the same second, go through the real `record_facts` on PostgreSQL, shuffled anew each time and with three in
 ten said twice, by 1, 4 and 8 worker processes at once. Compared: every column the merge decides, all attributes, and
-the set of events kept. Then hypothesis plays the state machine of tests/services/test_merge_machine.py. It failed on the
-code as it was before two defects were mended: `repeated_since` kept after another failure, and `unrecognized_since`
+the set of events kept. Then hypothesis plays the state machine of tests/services/test_merge_machine.py. It failed on
+the code as it was before two defects were mended: `repeated_since` kept after another failure, and `unrecognized_since`
 taken from what came first.
 """
 
