@@ -3,7 +3,7 @@
 A poll's lateness is the time from when a refund was due until its processor's answer stood in the database.
 
 Shown able to fail by: the ticker starting a task for each account, polled by itself (fourteen that hang hold both
-workers); a breaker that opens after 50 failures.
+workers). Meant to catch: a breaker that opens after 50 failures.
 """
 
 from __future__ import annotations

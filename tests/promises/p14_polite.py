@@ -4,7 +4,8 @@ The practice processor limits itself, answers 429 with Retry-After, and notes ev
 had named. One that was on its way when the answer was given is not impatient: it came within ON_ITS_WAY_SECONDS. (The
 first of a row of impatient ones is never excused by this, so neither is the row.)
 
-Shown able to fail by: people's questions sent whatever the processor said; an answer that ends the wait.
+Shown able to fail by: people's questions sent whatever the processor said. Meant to catch: an answer that ends the
+wait.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Each answer would show a refund as succeeded that is not, were it believed; the last one is sound, and is.
 
-Shown able to fail by: a body read without limit; `parse_constant` left out of the JSON reader; an answer about another
-refund's id taken as an answer; a negative amount let through.
+Shown able to fail by: an answer about another refund's id taken as an answer; a negative amount let through. Meant to
+catch: a body read without limit; `parse_constant` left out of the JSON reader.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Web server and worker run with the wrong clock; the processors, the database and this process with the right one.
 
-Shown able to fail by: a signature's time ahead of our clock answered 400; held facts never let out; deliveries claimed
-only when `next_attempt_at` has come.
+Shown able to fail by: a signature's time ahead of our clock answered 400; held facts never let out. Meant to catch:
+deliveries claimed only when `next_attempt_at` has come.
 """
 
 from __future__ import annotations
