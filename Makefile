@@ -87,7 +87,7 @@ clean: ## Remove what can be made again; data in var/ stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 compile = $(UV)/bin/uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-annotate --no-header $(1) --output-file requirements/$(2).lock
+	--no-annotate --no-header $(1) --output-file requirements/$(2).lock
 
 # A virtual environment: $(call install,folder,lock). One whose lock has changed is made anew. pip's own lines become one
 # line a package.
