@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from django.db import connection
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connection
 
 from connectors import webhooks
 from refunds import services
@@ -29,6 +30,17 @@ def _fresh_doors() -> Iterator[None]:
     webhooks.forget_doors()
     yield
     webhooks.forget_doors()
+
+
+@pytest.fixture
+def requests_keep_the_connection() -> Iterator[None]:
+    """A request closes connections that are in use otherwise; a test's one is inside its transaction."""
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in signals:
+        signal.connect(close_old_connections)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
 
 from connectors import webhooks
 from connectors.models import WebhookDelivery
@@ -16,18 +13,7 @@ from refunddash import wsgi
 from tests.factories import AccountFactory
 from tests.services.test_deliveries import Door, event, signature
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _keep_the_connection() -> Iterator[None]:
-    """A request closes connections that are in use otherwise; a test's one is inside its transaction."""
-    signals = (request_started, request_finished)
-    for signal in signals:
-        signal.disconnect(close_old_connections)
-    yield
-    for signal in signals:
-        signal.connect(close_old_connections)
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("requests_keep_the_connection")]
 
 
 def call(path: str, body: bytes = b"", method: str = "POST", **headers: str) -> tuple[int, dict[str, str], bytes]:

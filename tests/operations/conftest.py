@@ -6,8 +6,6 @@ import datetime as dt
 from collections.abc import Iterator
 
 import pytest
-from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
 from django.utils import timezone
 
 from refunds.models import Heartbeat
@@ -28,18 +26,7 @@ def beating(db: None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_readiness() -> Iterator[None]:
+def _fresh_readiness(requests_keep_the_connection: None) -> Iterator[None]:
     readiness.forget()
     yield
     readiness.forget()
-
-
-@pytest.fixture(autouse=True)
-def _keep_the_connection() -> Iterator[None]:
-    """A request closes connections that are in use otherwise; a test's one is inside its transaction."""
-    signals = (request_started, request_finished)
-    for signal in signals:
-        signal.disconnect(close_old_connections)
-    yield
-    for signal in signals:
-        signal.connect(close_old_connections)
