@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 from django.utils import timezone
 
 from connectors import inbox
-from connectors.keyring import ring
+from connectors.keyring import FORMAT, CannotOpen, KeyMissing, ring
 from connectors.models import DeliveryArchive, WebhookDelivery, WebhookEndpoint
 
 SUFFIX = ".sealed"
@@ -31,10 +31,19 @@ SETTLED_AFTER = dt.timedelta(seconds=60)
 _FRAME = 500
 _IN_A_FILE = 50_000
 _LENGTH_BYTES = 4
+_FETCH_AGAIN = "Fetch it again from where the archive is kept, whole and under the name it was written with"
+
+
+class NoFolder(Exception):
+    """The folder to archive into is not there."""
 
 
 class CannotRead(Exception):
-    """An archive file that is cut off, altered, or not one at all; the message says which."""
+    """An archive file that cannot be read, now or ever again; says why, and what to do instead."""
+
+    def __init__(self, reason: str, todo: str = _FETCH_AGAIN) -> None:
+        super().__init__(reason)
+        self.todo = todo
 
 
 def archived_until() -> dt.datetime | None:
@@ -44,8 +53,13 @@ def archived_until() -> dt.datetime | None:
 
 
 def archive(folder: Path, *, progress: Callable[[int], None] = lambda _: None) -> list[DeliveryArchive]:
-    """Write what was received since the last archive, up to a minute ago, into files in the folder; their rows."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write what was received since the last archive, up to a minute ago, into files in the folder; their rows.
+
+    NoFolder where it is not there. It is never made: it may be a disk that is not mounted, and what counts as archived
+    here may be purged.
+    """
+    if not folder.is_dir():
+        raise NoFolder(str(folder))
     before = timezone.now() - SETTLED_AFTER
     settled = WebhookDelivery.objects.filter(received_at__lt=before)
     last = settled.order_by("-id").values_list("id", flat=True).first() or 0
@@ -113,7 +127,8 @@ def _put(file: BinaryIO, name: str, number: int, content: Any) -> None:
 def play_in(path: Path, *, progress: Callable[[int], None] = lambda _: None) -> tuple[int, int]:
     """Keep what the file holds and the inbox does not: (how many it holds, how many were new). They wait like others.
 
-    CannotRead where the file is cut off or altered, CannotOpen where its field key is missing.
+    CannotRead where the file is cut off, altered or none of ours, KeyMissing where its field key is missing. What was
+    read of it before is kept.
     """
     endpoints = {str(uuid): pk for pk, uuid in WebhookEndpoint.objects.values_list("pk", "uuid")}
     held = new = 0
@@ -136,7 +151,11 @@ def _known(rows: Iterable[inbox.Row]) -> int:
 
 def _row(plain: dict[str, Any], endpoints: dict[str, int]) -> inbox.Row:
     if plain["endpoint"] not in endpoints:
-        raise CannotRead(f"it holds deliveries of endpoint {plain['endpoint']}, which this database does not have")
+        raise CannotRead(
+            f"it holds deliveries of endpoint {plain['endpoint']}, which this database does not have",
+            "Is it the archive of another installation? If the endpoint was made after the backup, it is gone: ask the "
+            "processor to send its deliveries again to a new one",
+        )
     return inbox.Row(
         endpoint_id=endpoints[plain["endpoint"]],
         received_at=dt.datetime.fromisoformat(plain["received_at"]),
@@ -150,12 +169,13 @@ def _row(plain: dict[str, Any], endpoints: dict[str, int]) -> inbox.Row:
 def _frames(path: Path) -> Iterator[list[dict[str, Any]]]:
     """The frames of deliveries, one in memory at a time."""
     with path.open("rb") as file:
+        _refuse_what_is_none(file)
         number = held = 0
         while length := file.read(_LENGTH_BYTES):
             sealed = file.read(int.from_bytes(length, "big"))
             if len(length) < _LENGTH_BYTES or len(sealed) < int.from_bytes(length, "big"):
                 break
-            content = json.loads(zlib.decompress(ring().open(sealed, bound_to=f"archive:{path.name}:{number}")))
+            content = json.loads(zlib.decompress(_opened(sealed, path.name, number)))
             if isinstance(content, dict):
                 if content["deliveries"] != held:
                     raise CannotRead("it holds another number of deliveries than it says")
@@ -163,3 +183,21 @@ def _frames(path: Path) -> Iterator[list[dict[str, Any]]]:
             held, number = held + len(content), number + 1
             yield content
     raise CannotRead("it is cut off")
+
+
+def _refuse_what_is_none(file: BinaryIO) -> None:
+    beginning = file.read(_LENGTH_BYTES + len(FORMAT))
+    file.seek(0)
+    if not beginning:
+        raise CannotRead("it is empty")
+    if len(beginning) > _LENGTH_BYTES and not beginning.endswith(FORMAT):
+        raise CannotRead("it is not a file that `deliveries archive` wrote", "Give the files it wrote, *.sealed")
+
+
+def _opened(sealed: bytes, name: str, number: int) -> bytes:
+    try:
+        return ring().open(sealed, bound_to=f"archive:{name}:{number}")
+    except KeyMissing:
+        raise
+    except CannotOpen as error:
+        raise CannotRead("it was altered, or has another name than it was written with") from error

@@ -6,14 +6,19 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
 
 from connectors import keyring, registry
 
 
 @register(Tags.security)
 def field_keys_are_sound(**_: Any) -> list[CheckMessage]:
-    """Every key in FIELD_KEYS can be read (the ring raises with a clear message otherwise)."""
-    keyring.parse_keys(settings.FIELD_KEYS)
+    """Every key in FIELD_KEYS can be read."""
+    try:
+        keyring.parse_keys(settings.FIELD_KEYS)
+    except ImproperlyConfigured as error:
+        # Raised, it would end every command in a traceback.
+        return [Error(str(error), id="connectors.E003")]
     return []
 
 

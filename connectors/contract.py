@@ -15,6 +15,7 @@ import httpx
 from connectors.errors import (
     ConnectorError,
     CredentialsRejected,
+    ForeignAddress,
     MalformedAnswer,
     MalformedReport,
     NotSupported,
@@ -33,7 +34,7 @@ from connectors.reading import (
     read_unix_time,
     retry_after_seconds,
 )
-from connectors.report_files import ReportLines, ReportTable
+from connectors.report_files import OddCell, ReportLines, ReportTable, Row
 from connectors.vocabulary import (
     Account,
     Acknowledgement,
@@ -42,11 +43,14 @@ from connectors.vocabulary import (
     Delivery,
     Endpoint,
     Fact,
+    FailureCause,
     Hint,
     Item,
     Mark,
     MarkKind,
+    MethodFamily,
     Money,
+    Movement,
     NoCredentials,
     NoOptions,
     Operation,
@@ -60,6 +64,8 @@ from connectors.vocabulary import (
     RowError,
     Scope,
     Secret,
+    SettlementLine,
+    SettlementPage,
     Stage,
     Status,
     Unreadable,
@@ -77,16 +83,21 @@ __all__ = [
     "Delivery",
     "Endpoint",
     "Fact",
+    "FailureCause",
+    "ForeignAddress",
     "Hint",
     "Item",
     "MalformedAnswer",
     "MalformedReport",
     "Mark",
     "MarkKind",
+    "MethodFamily",
     "Money",
+    "Movement",
     "NoCredentials",
     "NoOptions",
     "NotSupported",
+    "OddCell",
     "Operation",
     "OtherRow",
     "Page",
@@ -99,9 +110,12 @@ __all__ = [
     "ReportLines",
     "ReportReference",
     "ReportTable",
+    "Row",
     "RowError",
     "Scope",
     "Secret",
+    "SettlementLine",
+    "SettlementPage",
     "SignatureExpired",
     "SignatureInvalid",
     "Stage",
@@ -124,7 +138,9 @@ class Connector:
 
     A subclass overrides what its processor can do; `supports` derives the rest from which methods it overrides.
     `environments` maps an environment's name to its base URL: constants in code, never data. `stages` maps the
-    processor's every word to our stage, with no default. `failure_reasons` explains its error codes in plain words.
+    processor's every word to our stage, with no default. `failure_reasons` explains its error codes in plain words,
+    `failure_causes` says which of them a customer may be told, and in which sense. `payment_methods` maps its names of
+    payment methods to families.
     """
 
     label: ClassVar[str]
@@ -133,6 +149,12 @@ class Connector:
     live_environments: ClassVar[frozenset[str]] = frozenset({"live"})
     stages: ClassVar[Mapping[str, Stage]]
     failure_reasons: ClassVar[Mapping[str, str]] = {}
+    failure_causes: ClassVar[Mapping[str, FailureCause]] = {}
+    payment_methods: ClassVar[Mapping[str, MethodFamily]] = {}
+    credited_within_bank_days: ClassVar[Mapping[MethodFamily, int]] = {}
+    """Until the customer sees the money once the refund has succeeded, as the processor documents it: at most."""
+    reference_follows: ClassVar[bool] = False
+    """Whether the ARN may come days after success, so that it is worth asking again for it."""
     allowed_requests: ClassVar[tuple[AllowedRequest, ...]] = ()
     acknowledgement: ClassVar[Acknowledgement] = Acknowledgement()
     currency_exponents: ClassVar[Mapping[str, int]] = {}
@@ -142,11 +164,14 @@ class Connector:
     Options: ClassVar[type[Any]] = NoOptions
     WebhookSecrets: ClassVar[type[Any]] = NoCredentials
     requests_per_second: ClassVar[float] = 5.0
+    largest_page: ClassVar[int] = 100
 
     def __init__(self, account: Account | None = None) -> None:
         self._account = account
         self.token = ""
         """What `authenticate` fetched; the transport puts it here before anything is asked."""
+        self.page_size = self.largest_page
+        """How many objects to ask for on a page. Whoever could not read a page asks for fewer."""
 
     @property
     def account(self) -> Account:
@@ -154,6 +179,11 @@ class Connector:
         if self._account is None:
             raise Refused(f"{self.label}: a request needs a connector account")
         return self._account
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The base URLs that requests may go to: the account's own, and what else the connector has in its code."""
+        return (self.account.base_url,)
 
     # What a processor may be able to do.
 
@@ -175,6 +205,11 @@ class Connector:
     def list_changes(self, since: dt.datetime, cursor: str | None) -> Operation[Page]:
         """One page of what changed since, oldest or newest first, from the processor's event feed."""
         raise NotSupported(f"{self.label} keeps no change feed")
+        yield
+
+    def list_settlement(self, since: dt.datetime, cursor: str | None) -> Operation[SettlementPage]:
+        """One page of the lines about refunds that were booked since, in any order."""
+        raise NotSupported(f"{self.label} does not list what it booked")
         yield
 
     def check_credentials(self) -> Operation[str]:
@@ -201,7 +236,7 @@ class Connector:
         return ""
 
     def report_request(self, report: ReportReference) -> httpx.Request:
-        """The request that downloads a report, below the account's base URL; Refused if it would leave it."""
+        """The request that downloads a report, below one of `addresses`; ForeignAddress if it would go elsewhere."""
         raise NotSupported(f"{self.label} has no reports to download")
 
     def reads_report(self, report: ReportReference) -> bool:
@@ -209,15 +244,37 @@ class Connector:
         return False
 
     def read_report(self, lines: ReportLines) -> Iterator[ReportItem]:
-        """What each row of a report file says, one after the other and in constant memory.
+        """What each row of a report file says, one after the other and in constant memory: one item a row.
 
+        A row of a settlement gives a SettlementLine, which carries the Fact where it says something of the stage too.
         RowError costs one row; MalformedReport ends the reading, and what was read before it stands.
         """
         raise NotSupported(f"{self.label} has no reports that could be read")
 
+    def look_through(self, lines: ReportLines) -> Iterator[object]:
+        """Go through the rows of a report file without reading what they say.
+
+        MalformedReport where the file as a whole makes no sense: cut off, a quotation mark left open, no text.
+        """
+        yield from ReportTable(lines)
+
+    def batch_of_report(self, report: ReportReference) -> str:
+        """The batch that a report file of this name is about, empty where its name does not say.
+
+        A file of a quiet batch has no rows, so only its name tells that the batch is not missing.
+        """
+        return ""
+
     def dashboard_url(self, reference: RefundReference) -> str:
         """Where staff can look at the refund in the processor's own pages; empty where there is no such link."""
         return ""
+
+    @classmethod
+    def method_family(cls, word: str) -> MethodFamily:
+        """The family of a payment method, by the processor's name of it or by a plain one such as "card"."""
+        plain = word.lower()
+        known = {family.value: family for family in MethodFamily}
+        return cls.payment_methods.get(plain) or known.get(plain, MethodFamily.UNKNOWN)
 
     @classmethod
     def supports(cls, operation: str) -> bool:
@@ -230,9 +287,9 @@ class Connector:
         """Headers that authenticate a request; `token` is what `authenticate` fetched, or empty."""
         return {}
 
-    def get(self, path: str, params: Iterable[tuple[str, str]] = ()) -> httpx.Request:
-        """A GET below the account's base URL, authenticated."""
-        url = self.account.base_url + path
+    def get(self, path: str, params: Iterable[tuple[str, str]] = (), *, base: str = "") -> httpx.Request:
+        """A GET below the account's base URL, or another one of `addresses`, authenticated."""
+        url = (base or self.account.base_url) + path
         query = tuple(params)
         if query:
             url += "?" + str(httpx.QueryParams(query))

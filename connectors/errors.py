@@ -11,6 +11,7 @@
     │   └── SignatureExpired   the signature is right, its timestamp is outside the tolerance
     ├── NotSupported           this processor has no such operation
     └── Refused                a request that is not on the connector's allow-list, or was never to be sent
+        └── ForeignAddress     a report announced at an address that is not one of the processor's
 
 A failed question is never an answer: none of these changes a refund's stage.
 """
@@ -94,3 +95,7 @@ class NotSupported(ConnectorError):
 
 class Refused(ConnectorError):
     code = "refused"
+
+
+class ForeignAddress(Refused):
+    """To the caller of the API it is a request that was refused like any other."""

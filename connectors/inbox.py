@@ -11,7 +11,6 @@ import datetime as dt
 import hashlib
 import json
 import random
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +18,11 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import connections, transaction
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.dispatch import Signal
 from django.utils import timezone
 
+from connectors import leases
 from connectors.contract import Connector, Delivery
 from connectors.models import DeliveryState, WebhookDelivery, WebhookEndpoint
 
@@ -37,6 +37,8 @@ BACKOFF = tuple(dt.timedelta(seconds=s) for s in (10, 60, 3600, 21_600))
 KEPT_HEADERS = frozenset({"content-type", "user-agent", "date", "x-request-id", "x-forwarded-for"})
 Claim = tuple[str, list[WebhookDelivery]]
 """A fresh lease, and the deliveries taken under it by id."""
+_CLAIMED = ("endpoint_id", "received_at", "body", "headers_json", "dedupe_key", "hint_only", "attempts")
+"""What the one who applies a delivery needs of it."""
 _COLUMNS = "endpoint_id, received_at, body, headers_json, dedupe_key, hint_only, next_attempt_at"
 
 
@@ -113,13 +115,21 @@ def claim_tried(*, limit: int) -> Claim:
     One whose worker never came back (it still carries its lease) is given out alone: should it have killed that
     worker, it takes nothing else down with it.
     """
-    due = _waiting().filter(attempts__gt=0, next_attempt_at__lte=timezone.now())
-    return _claim(due, limit=limit, choose=_one_whose_worker_died_or_all)
+    return _claim(_due_again(), limit=limit, choose=_one_whose_worker_died_or_all)
+
+
+def new_are_due() -> bool:
+    """Whether `claim` would find anything."""
+    return bool(_endpoints_with(_waiting().filter(attempts=0)))
 
 
 def tried_are_due() -> bool:
     """Whether `claim_tried` would find anything."""
-    return bool(_endpoints_with(_waiting().filter(attempts__gt=0)))
+    return bool(_endpoints_with(_due_again()))
+
+
+def _due_again() -> QuerySet[WebhookDelivery]:
+    return _waiting().filter(attempts__gt=0, next_attempt_at__lte=timezone.now())
 
 
 def _waiting() -> QuerySet[WebhookDelivery]:
@@ -136,16 +146,16 @@ def _one_whose_worker_died_or_all(candidates: list[_Candidate]) -> list[_Candida
 def _claim(
     due: QuerySet[WebhookDelivery], *, limit: int, choose: Callable[[list[_Candidate]], list[_Candidate]]
 ) -> Claim:
-    lease = uuid.uuid4().hex
+    lease = leases.fresh()
     endpoint_ids = _endpoints_with(due)
     if not endpoint_ids:
         return lease, []
     with transaction.atomic(durable=True):
         ids = [pk for pk, _ in choose(_shares(due, endpoint_ids, limit=limit))]
-        WebhookDelivery.objects.filter(id__in=ids).update(
+        WebhookDelivery.objects.filter(id__among=ids).update(
             lease=lease, attempts=F("attempts") + 1, next_attempt_at=timezone.now() + LEASE
         )
-    return lease, list(WebhookDelivery.objects.filter(id__in=ids).order_by("id"))
+    return lease, list(WebhookDelivery.objects.filter(id__among=ids).only(*_CLAIMED).order_by("id"))
 
 
 def _endpoints_with(due: QuerySet[WebhookDelivery]) -> list[int]:
@@ -170,9 +180,25 @@ def _shares(due: QuerySet[WebhookDelivery], endpoint_ids: Sequence[int], *, limi
     return taken
 
 
+def release_dead() -> list[int]:
+    """Make due at once what processes of this machine held when they died; the deliveries' ids.
+
+    Those that had come for the first time are given out together again, the others alone, as one of them may be what
+    ends its workers.
+    """
+    held = _waiting().filter(attempts__gt=0).exclude(lease="")
+    leases_held = held.order_by().values_list("lease", flat=True).distinct()
+    of_the_dead = held.filter(lease__in=[lease for lease in leases_held if leases.holder_is_dead(lease)])
+    ids = list(of_the_dead.order_by("id").values_list("id", flat=True))
+    first_time = of_the_dead.filter(id__among=ids, attempts=1)
+    first_time.update(lease="", next_attempt_at=timezone.now())
+    of_the_dead.filter(id__among=ids).update(next_attempt_at=timezone.now())
+    return ids
+
+
 def claim_one(delivery_id: int) -> Claim:
     """Take this delivery if it waits and nobody holds it."""
-    now, lease = timezone.now(), uuid.uuid4().hex
+    now, lease = timezone.now(), leases.fresh()
     free = WebhookDelivery.objects.filter(id=delivery_id, state=DeliveryState.WAITING, next_attempt_at__lte=now)
     free.update(lease=lease, attempts=F("attempts") + 1, next_attempt_at=now + LEASE)
     return lease, list(WebhookDelivery.objects.filter(id=delivery_id, lease=lease))
@@ -195,7 +221,7 @@ def finish(lease: str, outcomes: Iterable[tuple[int, str]]) -> None:
     for delivery_id, outcome in outcomes:
         by_outcome.setdefault(outcome[:200], []).append(delivery_id)
     for outcome, ids in by_outcome.items():
-        ours = WebhookDelivery.objects.filter(id__in=ids, lease=lease, state=DeliveryState.WAITING)
+        ours = WebhookDelivery.objects.filter(id__among=ids, lease=lease, state=DeliveryState.WAITING)
         done = ours.update(state=DeliveryState.APPLIED, outcome=outcome, error="", lease="", finished_at=timezone.now())
         if done != len(ids):
             raise LeaseLost(lease)
@@ -223,8 +249,29 @@ def replay(delivery_ids: Iterable[int]) -> int:
     """Put deliveries back into the queue as if they had just come; returns how many."""
     return WebhookDelivery.objects.filter(id__in=list(delivery_ids)).update(
         state=DeliveryState.WAITING, attempts=0, error="", outcome="", lease="", finished_at=None,
-        next_attempt_at=timezone.now(),
+        next_attempt_at=timezone.now(), **_NOT_DISMISSED,
     )  # fmt: skip
+
+
+_NOT_DISMISSED: dict[str, Any] = {"dismissed_at": None, "dismissed_by": "", "dismissed_because": ""}
+
+
+def dismiss(delivery_ids: Iterable[int], *, by: str, reason: str) -> int:
+    """Set parked deliveries aside for good, as far as somebody says why; returns how many. They stay, with the reason
+    they were parked for, and can be replayed."""
+    parked = WebhookDelivery.objects.filter(id__in=list(delivery_ids), state=DeliveryState.PARKED)
+    return parked.update(
+        state=DeliveryState.DISMISSED,
+        dismissed_at=timezone.now(),
+        dismissed_by=by[:150],
+        dismissed_because=reason[:300],
+    )
+
+
+def undismiss(delivery_ids: Iterable[int]) -> int:
+    """Park dismissed deliveries again; returns how many."""
+    dismissed = WebhookDelivery.objects.filter(id__in=list(delivery_ids), state=DeliveryState.DISMISSED)
+    return dismissed.update(state=DeliveryState.PARKED, **_NOT_DISMISSED)
 
 
 kept_until: list[Callable[[], dt.datetime | None]] = []
@@ -235,14 +282,20 @@ its `archived_until`: nothing received later is purged."""
 def purge(*, received_before: dt.datetime, limit: int) -> int:
     """Remove up to so many applied deliveries, the oldest first, in one short transaction; returns how many.
 
-    What waits or is parked stays, whatever its age. Observations keep the number of a delivery that is gone.
+    What waits, is parked or dismissed stays, whatever its age. Observations keep the number of a delivery that is gone,
+    endpoints when the last one of theirs came.
     """
     before = min([received_before, *(moment for done in kept_until if (moment := done()) is not None)])
     old = WebhookDelivery.objects.filter(state=DeliveryState.APPLIED, received_at__lt=before).order_by("received_at")
     with transaction.atomic(durable=True):
         # A delivery that is being replayed at this moment is left alone.
-        ids = list(old.select_for_update(skip_locked=True, no_key=True).values_list("id", flat=True)[:limit])
-        return WebhookDelivery.objects.filter(id__in=ids).delete()[0]
+        locked = old.select_for_update(skip_locked=True, no_key=True)
+        going = list(locked.values_list("id", "endpoint_id", "received_at")[:limit])
+        # The oldest first, so the last one of an endpoint is its newest.
+        for endpoint_id, until in sorted({endpoint_id: received_at for _, endpoint_id, received_at in going}.items()):
+            earlier = Q(purged_until__isnull=True) | Q(purged_until__lt=until)
+            WebhookEndpoint.objects.filter(earlier, pk=endpoint_id).update(purged_until=until)
+        return WebhookDelivery.objects.filter(id__in=[pk for pk, *_ in going]).delete()[0]
 
 
 def backlog_at_most(*, using: str | None = None) -> int:

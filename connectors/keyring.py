@@ -23,12 +23,17 @@ from django.core.exceptions import ImproperlyConfigured
 Sealed = bytes | memoryview
 """What a database hands back of a binary column."""
 
-_FORMAT = b"\x01"
+FORMAT = b"\x01"
+"""What every sealed value begins with."""
 _NONCE_BYTES = 12
 
 
 class CannotOpen(Exception):
     """A sealed value that no live key opens: the key is gone, or the value was moved or altered."""
+
+
+class KeyMissing(CannotOpen):
+    """The key that sealed it is not in REFUNDDASH_FIELD_KEYS: it opens once the key is back."""
 
 
 class KeyRing:
@@ -43,12 +48,12 @@ class KeyRing:
     def seal(self, plaintext: bytes, *, bound_to: str) -> bytes:
         name, nonce = self._newest.encode(), secrets.token_bytes(_NONCE_BYTES)
         ciphertext = self._ciphers[self._newest].encrypt(nonce, plaintext, bound_to.encode())
-        return _FORMAT + bytes([len(name)]) + name + nonce + ciphertext
+        return FORMAT + bytes([len(name)]) + name + nonce + ciphertext
 
     def open(self, sealed: Sealed, *, bound_to: str) -> bytes:
         name, body = self._split(sealed)
         if name not in self._ciphers:
-            raise CannotOpen(f"the key {name!r} that sealed this value is not in REFUNDDASH_FIELD_KEYS")
+            raise KeyMissing(f"the key {name!r} that sealed this value is not in REFUNDDASH_FIELD_KEYS")
         try:
             return self._ciphers[name].decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], bound_to.encode())
         except InvalidTag:
@@ -67,7 +72,7 @@ class KeyRing:
     @staticmethod
     def _split(sealed: Sealed) -> tuple[str, bytes]:
         value = bytes(sealed)
-        if len(value) < 2 or value[:1] != _FORMAT or len(value) < 2 + value[1] + _NONCE_BYTES:
+        if len(value) < 2 or value[:1] != FORMAT or len(value) < 2 + value[1] + _NONCE_BYTES:
             raise CannotOpen("this is not a sealed value")
         end = 2 + value[1]
         return value[2:end].decode("utf-8", "replace"), value[end:]

@@ -14,7 +14,9 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from connectors import registry
@@ -117,6 +119,25 @@ class ConnectorAccount(models.Model):
         return f"account:{self.uuid}:credentials"
 
 
+class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
+    def with_last_valid_at(self) -> WebhookEndpointQuerySet:
+        """Each with `last_valid_at`: when its newest delivery with a valid signature came, purged or not."""
+        newest = WebhookDelivery.objects.filter(endpoint=OuterRef("pk")).order_by("-id").values("received_at")[:1]
+        kept, purged = Subquery(newest), F("purged_until")
+        return self.annotate(last_valid_at=Greatest(Coalesce(kept, purged), Coalesce(purged, kept)))
+
+    def with_waiting(self, *, up_to: int) -> WebhookEndpointQuerySet:
+        """Each with `waiting`: how many of its deliveries are not applied yet, counted so far and no further."""
+        waiting = RawSQL(_WAITING, [up_to, up_to], output_field=models.IntegerField())  # noqa: S611  (a constant)
+        return self.annotate(waiting=waiting)
+
+
+_WAITING_ONES = """(SELECT COUNT(*) FROM (SELECT 1 FROM connectors_webhookdelivery d
+    WHERE d.endpoint_id = connectors_webhookendpoint.id AND d.state = 0 AND d.attempts {} LIMIT %s) counted)"""
+# Two halves, each with an index of its own.
+_WAITING = f"{_WAITING_ONES.format('= 0')} + {_WAITING_ONES.format('> 0')}"
+
+
 class WebhookEndpoint(models.Model):
     """One address a processor posts to. The token in it locates, the signature authenticates."""
 
@@ -132,7 +153,12 @@ class WebhookEndpoint(models.Model):
     enabled = models.BooleanField(default=True)
     rejected_count = models.PositiveBigIntegerField(default=0, editable=False)
     last_rejected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    purged_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the newest came of its deliveries that were purged."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = WebhookEndpointQuerySet.as_manager()
 
     class Meta:
         ordering = ["connector", "id"]
@@ -143,6 +169,12 @@ class WebhookEndpoint(models.Model):
     @property
     def connector_class(self) -> type[Connector]:
         return registry.connector(self.connector)
+
+    @property
+    def only_account_id(self) -> int | None:
+        """The account this endpoint speaks for, where it is exactly one."""
+        ids = list(self.accounts.values_list("pk", flat=True)[:2])
+        return ids[0] if len(ids) == 1 else None
 
     def new_token(self) -> str:
         """Give the endpoint a fresh token and return it; only its hash is kept."""
@@ -195,6 +227,8 @@ class DeliveryState(models.IntegerChoices):
     WAITING = 0, "waiting"
     APPLIED = 1, "applied"
     PARKED = 2, "parked"
+    DISMISSED = 3, "dismissed"
+    """It was parked, and a person set it aside for good."""
 
 
 class WebhookDelivery(models.Model):
@@ -215,6 +249,9 @@ class WebhookDelivery(models.Model):
     error = models.TextField(db_default="")
     outcome = models.CharField(max_length=200, db_default="")
     finished_at = models.DateTimeField(null=True)
+    dismissed_at = models.DateTimeField(null=True)
+    dismissed_by = models.CharField(max_length=150, db_default="")
+    dismissed_because = models.CharField(max_length=300, db_default="")
 
     class Meta:
         ordering = ["-id"]
@@ -235,6 +272,8 @@ class WebhookDelivery(models.Model):
                 condition=Q(state=0, attempts__gt=0),
             ),
             models.Index(fields=["id"], name="delivery_parked", condition=Q(state=2)),
+            models.Index(fields=["id"], name="delivery_hint_only", condition=Q(hint_only=True)),
+            models.Index(fields=["dismissed_at"], name="delivery_dismissed", condition=Q(state=3)),
             models.Index(fields=["endpoint", "-id"], name="delivery_newest_of_endpoint"),
         ]
 

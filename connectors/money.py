@@ -6,8 +6,9 @@ conversion takes the connector's own table of exceptions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 
 from iso4217 import Currency
@@ -15,10 +16,15 @@ from iso4217 import Currency
 from connectors.contract import Money
 
 MAXIMUM_MINOR_AMOUNT = 2**63 - 1
+_MAJOR = re.compile(r"[-+]?[0-9]{1,40}(\.[0-9]{1,9})?")
 
 
 class MoneyError(ValueError):
     """An amount or a currency that cannot be what the sender meant; the message says what to send instead."""
+
+
+class AmountTooLarge(MoneyError):
+    """An amount like any other, but beyond what a column holds."""
 
 
 @cache
@@ -48,20 +54,15 @@ def to_major(money: Money, exceptions: Mapping[str, int] | None = None) -> Decim
 
 def from_major(text: str, currency: str, exceptions: Mapping[str, int] | None = None) -> Money:
     """Read a decimal in major units exactly; MoneyError where it does not fit the currency's smallest unit."""
-    try:
-        major = Decimal(text.strip())
-    except InvalidOperation:
-        raise MoneyError(f"{text!r} is not an amount such as 12.34") from None
-    if not major.is_finite():
+    # Nothing else that Decimal takes: a spreadsheet writes 1.2E+11 for what it has rounded.
+    if not _MAJOR.fullmatch(text.strip()):
         raise MoneyError(f"{text!r} is not an amount such as 12.34")
     digits = exponent(currency, exceptions)
-    if abs(major.adjusted()) > 40:
-        raise MoneyError(f"{text} {currency} is no amount anybody could mean")
-    minor = major.scaleb(digits)
+    minor = Decimal(text.strip()).scaleb(digits)
     if minor != minor.to_integral_value():
         raise MoneyError(f"{text} {currency} has more than {digits} decimals")
     if abs(minor) > MAXIMUM_MINOR_AMOUNT:
-        raise MoneyError(f"{text} {currency} is larger than any amount we can keep")
+        raise AmountTooLarge(f"{text} {currency} is larger than any amount we can keep")
     return Money(int(minor), currency)
 
 

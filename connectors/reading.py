@@ -8,12 +8,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import httpx
 
 from connectors.errors import MalformedAnswer
-from connectors.vocabulary import Item, Unreadable
+from connectors.vocabulary import Unreadable
+
+T = TypeVar("T")
 
 
 def read_json(body: bytes | str, *, http_status: int | None = None, request_id: str = "") -> Any:
@@ -50,26 +52,29 @@ _JSON = json.JSONDecoder(parse_float=_exact, parse_constant=_no_constant, object
 """Made once: building a decoder costs as much as reading a small answer with it."""
 
 
-def read_object(value: object) -> dict[str, Any]:
-    """A JSON object, {} for null; MalformedAnswer for anything else."""
+def read_object(value: object, *, field: str = "") -> dict[str, Any]:
+    """A JSON object, {} for null; MalformedAnswer, which names the field, for anything else."""
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise MalformedAnswer(f"expected an object, found {type(value).__name__}")
+        raise _malformed(field, f"expected an object, found {_kind(value)}")
     return value
 
 
-def read_text(value: object, *, longest: int = 255) -> str:
-    """A JSON string that every database can keep, "" for null; MalformedAnswer for anything else.
+def read_text(value: object, *, longest: int = 255, field: str = "") -> str:
+    """A JSON string that every database can keep, "" for null; MalformedAnswer, which names the field, for anything
+    else. It never shows the value: that may be somebody's name.
 
     NUL characters and lone surrogates are sound JSON, yet no database stores them as text.
     """
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise MalformedAnswer(f"expected a text, found {type(value).__name__}")
-    if len(value) > longest or "\x00" in value or not (value.isascii() or _is_encodable(value)):
-        raise MalformedAnswer("a text is too long, or holds characters that cannot be stored")
+        raise _malformed(field, f"expected a text, found {_kind(value)}")
+    if len(value) > longest:
+        raise _malformed(field, f"longer than {longest} characters")
+    if "\x00" in value or not (value.isascii() or _is_encodable(value)):
+        raise _malformed(field, "holds characters that cannot be stored")
     return value
 
 
@@ -81,27 +86,39 @@ def _is_encodable(text: str) -> bool:
     return True
 
 
-def read_unix_time(value: object) -> dt.datetime | None:
-    """Seconds since 1970 as an aware time, None for null; MalformedAnswer for anything else."""
+def read_unix_time(value: object, *, field: str = "") -> dt.datetime | None:
+    """Seconds since 1970 as an aware time, None for null; MalformedAnswer, which names the field, for anything else."""
     if value is None:
         return None
     if type(value) is not int or not 0 <= value < 32_503_680_000:
-        raise MalformedAnswer("a time is not seconds since 1970")
+        raise _malformed(field, "expected seconds since 1970")
     return dt.datetime.fromtimestamp(value, dt.UTC)
+
+
+def _malformed(field: str, cause: str) -> MalformedAnswer:
+    return MalformedAnswer(f"{field}: {cause}" if field else cause)
+
+
+def _kind(value: object) -> str:
+    """What a JSON value is, for whoever does not read Python."""
+    if isinstance(value, bool):
+        return "true or false"
+    kinds: dict[type, str] = {dict: "an object", list: "a list", str: "a text", int: "a number", Decimal: "a number"}
+    return kinds.get(type(value), type(value).__name__)
 
 
 MOST_ITEMS = 1_000
 """No page that we ask for has more; one that does is not taken apart to be told of a million times."""
 
 
-def read_each(wires: Sequence[Any], read: Callable[[Any], Iterable[Item]]) -> list[Item]:
+def read_each(wires: Sequence[Any], read: Callable[[Any], Iterable[T]]) -> list[T | Unreadable]:
     """The items of each wire object; one that cannot be read becomes Unreadable and does not cost the others.
 
     MalformedAnswer where there are more than anybody asked for.
     """
     if len(wires) > MOST_ITEMS:
         raise MalformedAnswer(f"{len(wires)} items in one answer")
-    items: list[Item] = []
+    items: list[T | Unreadable] = []
     for wire in wires:
         try:
             items.extend(read(wire))

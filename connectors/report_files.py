@@ -10,11 +10,16 @@ import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from connectors.errors import MalformedReport
+from connectors.errors import MalformedAnswer, MalformedReport
+from connectors.reading import read_text
 from connectors.vocabulary import RowError
 
 LONGEST_LINE_BYTES = 256 * 1024
 _AS_IT_WAS_MADE = "Import the file exactly as the processor made it, not one that a spreadsheet has saved."
+_NO_LINE_END = (
+    "the file ends here without a line end, so it may have been cut off within this row. Import the whole file; if "
+    "the processor really ends its files so, add a line end and import it again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class ReportLines:
         self._read = read
         self._resume_at = resume_at
         self.place = START
+        self.last_was_ended = True
         self._from(START)
 
     @classmethod
@@ -54,6 +60,7 @@ class ReportLines:
         raw = self._next_line()
         if not raw:
             raise StopIteration
+        self.last_was_ended = raw.endswith(b"\n")
         before, self.place = self.place, Place(self.place.offset + len(raw), self.place.line + 1)
         return self._decode(raw, before)
 
@@ -105,6 +112,17 @@ class ReportLines:
             raise MalformedReport(message, line=at.line + 1) from error
 
 
+class OddCell(Exception):
+    """Something in a cell that makes its row unreadable.
+
+    The reason never repeats what stands in the cell: in a row that has slipped, that may be anybody's name or address.
+    """
+
+    def __init__(self, column: str, reason: str) -> None:
+        super().__init__(reason)
+        self.column = column
+
+
 class Row:
     """One row. `row["Psp Reference"]` is the trimmed text of that column, empty where the file has no such column."""
 
@@ -123,9 +141,20 @@ class Row:
         index = self._columns.get(column)
         return "" if index is None else self._cells[index].strip()
 
+    def text(self, column: str, *, longest: int = 255) -> str:
+        """The same, where a database can keep it; else OddCell."""
+        try:
+            return read_text(self[column], longest=longest)
+        except MalformedAnswer as error:
+            raise OddCell(column, str(error)) from error
+
 
 class ReportTable:
-    """The rows under a header, comma-separated and quoted as in RFC 4180, columns in any order."""
+    """The rows under a header, comma-separated and quoted as in RFC 4180, columns in any order.
+
+    A last row without a line end is not believed, however many cells it has: cut off inside its last one, it would say
+    something else than the processor wrote.
+    """
 
     def __init__(self, lines: ReportLines) -> None:
         self._lines = lines
@@ -142,6 +171,8 @@ class ReportTable:
             raise MalformedReport("the file is empty. Download it again.", line=1)
         if self._lines.place.line > 1:
             raise MalformedReport(f"the header goes over several lines. {_AS_IT_WAS_MADE}", line=1)
+        if not self._lines.last_was_ended:
+            raise MalformedReport("the file ends in the middle of its header. Download it again.", line=1)
         names = tuple(name.strip() for name in cells)
         twice = next((name for name in names if name and names.count(name) > 1), "")
         if twice:
@@ -168,12 +199,14 @@ class ReportTable:
             return self._unreadable(first, error)
         if cells is None:
             return None
+        if cells and len(cells) < len(self.columns) and self._lines.at_end:
+            raise self._cut_off(first)
+        if not self._lines.last_was_ended:
+            return RowError(line=first, column="", reason=_NO_LINE_END)
         if len(cells) == len(self.columns):
             return Row(first, self._index, cells)
         if not cells:
             return Row(first, self._index, [""] * len(self.columns))
-        if len(cells) < len(self.columns) and self._lines.at_end:
-            raise self._cut_off(first)
         reason = f"the row has {len(cells)} columns, the header {len(self.columns)}"
         return RowError(line=first, column="", reason=reason)
 

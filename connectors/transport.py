@@ -1,6 +1,6 @@
 """The only way out of the building: drives a connector's requests over one HTTP policy. No Django in it.
 
-The policy: only requests on the connector's allow-list, below its base URL; connect 5 s, read 20 s, 30 s for a whole
+The policy: only requests on the connector's allow-list, below its addresses; connect 5 s, read 20 s, 30 s for a whole
 exchange; at most 2 MiB of decoded body; no redirects, no cookies, no proxies from the environment. One log line a
 request, never a body or a secret. No retries: when to ask again is decided by the refund's own `next_poll_at`.
 
@@ -30,6 +30,7 @@ from connectors.contract import (
     Connector,
     ConnectorError,
     CredentialsRejected,
+    ForeignAddress,
     MalformedAnswer,
     Operation,
     RefundNotFound,
@@ -267,8 +268,8 @@ def _session(connections: int) -> aiohttp.ClientSession:
 
 
 def _refuse_unless_allowed(connector: Connector, request: httpx.Request) -> None:
-    if not str(request.url).startswith(connector.account.base_url + "/"):
-        raise Refused(f"{connector.label}: a request to another host than the account's")
+    if not any(str(request.url).startswith(f"{base}/") for base in connector.addresses):
+        raise ForeignAddress(f"{connector.label}: a request to another host than the account's")
     if not any(allowed.permits(request) for allowed in connector.allowed_requests):
         raise Refused(f"{connector.label}: {request.method} {request.url.path} is not on the allow-list")
 

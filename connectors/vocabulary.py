@@ -7,6 +7,7 @@ import enum
 import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 import httpx
@@ -115,6 +116,33 @@ class ReferenceState(enum.StrEnum):
     UNAVAILABLE = "unavailable"
 
 
+class MethodFamily(enum.StrEnum):
+    """What kind of payment method the money goes back to: it decides how long that takes and whom to ask."""
+
+    CARD = "card"
+    BANK = "bank"
+    """Bank transfers, direct debits and bank redirects."""
+    WALLET = "wallet"
+    VOUCHER = "voucher"
+    """Cash vouchers, and services that let people pay later."""
+    UNKNOWN = "unknown"
+
+
+class FailureCause(enum.StrEnum):
+    """Why a refund failed, as far as a customer may be told: no word of theft or fraud, no code."""
+
+    ACCOUNT_UNREACHABLE = "account_unreachable"
+    """The card or account is closed, expired, blocked, or cannot be credited."""
+    DECLINED = "declined"
+    DISPUTED = "disputed"
+    """The customer's bank handles the money in a dispute."""
+    OUR_SIDE = "our_side"
+    """The merchant's balance or request was at fault; nothing the customer did."""
+    WITHDRAWN = "withdrawn"
+    NOT_COLLECTED = "not_collected"
+    UNSAID = "unsaid"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """An authenticated statement: this refund had this stage at this processor time.
@@ -220,7 +248,54 @@ class OtherRow:
     scope: Scope = Scope()
 
 
-ReportItem = Fact | RowError | OtherRow
+class Movement(enum.StrEnum):
+    """What a booked line of a settlement is to us."""
+
+    REFUND = "refund"
+    """The money of a refund left the merchant's balance."""
+    RETURN = "return"
+    """The money of a refund that did not reach the customer came back."""
+    OTHER = "other"
+    """Anything else; it counts towards the sum of its payout."""
+    PAYOUT = "payout"
+    """The payout itself: what went to the bank, and by which the sum of the others is checked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementLine:
+    """One booked line of a settlement file or feed. Not a fact: it is compared with one, never merged.
+
+    `line_id` is the processor's own id of the booking. Where it has none, `id_is_made_up` and it is put together from
+    what the row says, the same in every file: equal rows of one file are so many bookings, and are told apart by their
+    number among their likes.
+    `amount` is the refund's amount in the payment's own currency, never negative, and `credit` says that it was booked
+    as money coming in. `gross`, `fee` and `net` are what it did to the merchant's balance, in the settlement's
+    currency and signed: what leaves is negative, a fee that the merchant pays is positive, gross - fee = net.
+    `fact` is what the same row says of the refund's stage, where the processor's rows say it.
+    """
+
+    line_id: str
+    movement: Movement
+    net: Money
+    booked_at: dt.datetime
+    id_is_made_up: bool = False
+    scope: Scope = Scope()
+    payout_id: str = ""
+    payout_at: dt.datetime | None = None
+    gross: Money | None = None
+    fee: Money | None = None
+    amount: Money | None = None
+    credit: bool = False
+    exchange_rate: Decimal | None = None
+    connector_refund_id: str = ""
+    connector_transaction_id: str = ""
+    merchant_refund_id: str = ""
+    merchant_order_id: str = ""
+    acquirer_reference_number: str = ""
+    fact: Fact | None = None
+
+
+ReportItem = Fact | SettlementLine | RowError | OtherRow
 """What a row of a report file is to us."""
 
 
@@ -230,6 +305,27 @@ class Page:
 
     items: tuple[Item, ...]
     next_cursor: str | None = None
+
+    @property
+    def newest(self) -> dt.datetime | None:
+        """The latest moment at which the processor says that something of this page happened."""
+        return max(
+            (item.occurred_at for item in self.items if not isinstance(item, Unreadable) and item.occurred_at),
+            default=None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementPage:
+    """One page of booked lines; `next_cursor` is None on the last one."""
+
+    items: tuple[SettlementLine | Unreadable, ...]
+    next_cursor: str | None = None
+
+    @property
+    def newest(self) -> dt.datetime | None:
+        """The latest moment at which the processor booked something of this page."""
+        return max((item.booked_at for item in self.items if not isinstance(item, Unreadable)), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Never 2xx before the delivery is committed. The answers, and why each is what it
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from dataclasses import dataclass
@@ -40,8 +41,8 @@ class _Door:
     connector: Connector
     endpoint: Endpoint
     our_clock_is_off: bool
-    too_much_waits: bool
-    read_at: float
+    good_until: float
+    """Not the same for all: doors that were opened together would all be read anew at one moment."""
 
 
 _doors: dict[tuple[str, str], _Door] = {}
@@ -58,6 +59,7 @@ def receive(request: HttpRequest, connector: str, token: str) -> HttpResponse:
         return _try_again()
     try:
         door = _door(connector, hash_token(token))
+        too_much_waits = _backlog.is_too_much()
     except DatabaseError:
         log.exception("endpoint_not_looked_up", status=503)
         _trouble.began()
@@ -68,10 +70,10 @@ def receive(request: HttpRequest, connector: str, token: str) -> HttpResponse:
     if body is None:
         return HttpResponse("At most 1 MiB.", status=413)
     delivery = Delivery(body, _headers(request), timezone.now())
-    return _answer(door, delivery)
+    return _answer(door, delivery, too_much_waits=too_much_waits)
 
 
-def _answer(door: _Door, delivery: Delivery) -> HttpResponse:
+def _answer(door: _Door, delivery: Delivery, *, too_much_waits: bool) -> HttpResponse:
     hint_only = False
     try:
         door.connector.verify_webhook(delivery, door.endpoint)
@@ -82,7 +84,7 @@ def _answer(door: _Door, delivery: Delivery) -> HttpResponse:
     except SignatureInvalid as error:
         _count_rejection(door.endpoint_id, str(error))
         return HttpResponse(status=401)
-    if door.too_much_waits:
+    if too_much_waits:
         return _try_again()
     try:
         _keep(inbox.row_of(door.endpoint_id, delivery, door.connector, hint_only=hint_only))
@@ -129,6 +131,7 @@ def _read(request: HttpRequest) -> bytes | None:
 def forget_doors() -> None:
     """Read every endpoint anew at its next delivery (after an endpoint changed in this process)."""
     _doors.clear()
+    _backlog.reset()
     _doorbell.reset()
     _rejections.reset()
     _trouble.ended()
@@ -136,9 +139,13 @@ def forget_doors() -> None:
 
 def _door(connector: str, token_hash: str) -> _Door | None:
     door = _doors.get((connector, token_hash))
-    if door is not None and time.monotonic() - door.read_at < _CACHE_SECONDS:
+    if door is not None and time.monotonic() < door.good_until:
         return door
-    endpoints = WebhookEndpoint.objects.using(settings.INBOX_DATABASE).prefetch_related("accounts")
+    # No column more than is needed: webhooks are taken also while the database waits for a newer release's migration.
+    needed = WebhookEndpoint.objects.using(settings.INBOX_DATABASE).only(
+        "connector", "uuid", "sealed_secrets", "tolerance_seconds"
+    )
+    endpoints = needed.prefetch_related("accounts")
     endpoint = endpoints.filter(token_hash=token_hash, connector=connector, enabled=True).first()
     if endpoint is None:
         _doors.pop((connector, token_hash), None)
@@ -148,8 +155,7 @@ def _door(connector: str, token_hash: str) -> _Door | None:
         connector=endpoint.connector_class(),
         endpoint=endpoint.live_secrets(timezone.now()),
         our_clock_is_off=any(abs(a.clock_skew_seconds) > CLOCK_IS_OFF_SECONDS for a in endpoint.accounts.all()),
-        too_much_waits=inbox.backlog_at_most() > MAXIMUM_BACKLOG,
-        read_at=time.monotonic(),
+        good_until=time.monotonic() + _CACHE_SECONDS * random.uniform(0.5, 1),  # noqa: S311  (no secret)
     )
     _doors[connector, token_hash] = door
     return door
@@ -174,6 +180,22 @@ class _Throttle:
                 return False
             self._last[key] = now
             return True
+
+
+class _Backlog:
+    """Whether more waits than is taken in; one request a second looks, whichever door it came to."""
+
+    def __init__(self) -> None:
+        self._looks = _Throttle(1.0)
+        self._too_much = False
+
+    def reset(self) -> None:
+        self._looks.reset()
+
+    def is_too_much(self) -> bool:
+        if self._looks.permits():
+            self._too_much = inbox.backlog_at_most() > MAXIMUM_BACKLOG
+        return self._too_much
 
 
 class _Trouble:
@@ -202,6 +224,7 @@ class _Trouble:
         self._next_try_at = None
 
 
+_backlog = _Backlog()
 _trouble = _Trouble()
 _doorbell = _Throttle(1.0)
 _rejections = _Throttle(1.0)

@@ -74,6 +74,17 @@ def moment(text: str) -> dt.datetime:
     return read if read.tzinfo else read.replace(tzinfo=dt.UTC)
 
 
+MOST_ROWS = 2**63 - 1
+"""The largest number a row may have."""
+
+
+def whole_number(text: str) -> int:
+    """An argument such as a row's number, or how many: 1 or more, and what a database can hold."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:40]) <= MOST_ROWS):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number of 1 or more")
+    return int(text)
+
+
 def shown(value: dt.datetime | None) -> str:
     """A moment in a table."""
     return f"{value.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC" if value else "-"

@@ -44,18 +44,22 @@ Row = dict[str, str]
 
 def write_reports(world: World, account: AdyenAccount) -> list[str]:
     """Write both reports over everything they have not reported yet; a header-only file is a quiet day."""
-    now = whole_second(world.now())
-    return [_write_accounting(world, account, now), _write_settlement(world, account, now)]
+    return [write_accounting(world, account), publish(world, close_batch(world, account))]
 
 
-def _publish(world: World, name: str, columns: Iterable[str], rows: Iterable[Row], now: dt.datetime) -> str:
+def publish(world: World, file: ReportFile) -> str:
+    """Let a report be downloaded, and announce it; its name."""
+    world.reports[file.name] = file
+    adyen_effects.emit(world, None, "REPORT_AVAILABLE", file.written_at, detail=file.name)
+    return file.name
+
+
+def _file(name: str, columns: Iterable[str], rows: Iterable[Row], now: dt.datetime) -> ReportFile:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    world.reports[name] = ReportFile(name, now, text.getvalue())
-    adyen_effects.emit(world, None, "REPORT_AVAILABLE", now, detail=name)
-    return name
+    return ReportFile(name, now, text.getvalue())
 
 
 def _common(account: AdyenAccount, payment: Payment) -> Row:
@@ -85,7 +89,9 @@ def _adyen_refunds(world: World) -> Iterator[tuple[Refund, Payment]]:
 # Payment accounting: what was booked when.
 
 
-def _write_accounting(world: World, account: AdyenAccount, now: dt.datetime) -> str:
+def write_accounting(world: World, account: AdyenAccount) -> str:
+    """The payment accounting report over everything it has not reported yet, published; its name."""
+    now = whole_second(world.now())
     name = _accounting_name(world, account, now)
     unreported = [
         (booking, refund, payment)
@@ -97,7 +103,7 @@ def _write_accounting(world: World, account: AdyenAccount, now: dt.datetime) -> 
     rows = [_accounting_row(account, *entry) for entry in unreported]
     for booking, _, _ in unreported:
         booking.accounting_report = name
-    return _publish(world, name, ACCOUNTING_COLUMNS, rows, now)
+    return publish(world, _file(name, ACCOUNTING_COLUMNS, rows, now))
 
 
 def _accounting_name(world: World, account: AdyenAccount, now: dt.datetime) -> str:
@@ -133,14 +139,26 @@ def _accounting_row(account: AdyenAccount, booking: Booking, refund: Refund, pay
 # Settlement details: what money moved in a payout batch.
 
 
-def _write_settlement(world: World, account: AdyenAccount, now: dt.datetime) -> str:
+def close_batch(world: World, account: AdyenAccount, *, payout_off_by: int = 0) -> ReportFile:
+    """The settlement detail report of the next batch, not published yet. `payout_off_by` is how many minor units its
+    first payout is more than what the lines add up to."""
+    now = whole_second(world.now())
     world.batches += 1
     rows = [*_settled_rows(world, account), *_refund_rows(world, account)]
     if rows:
-        rows += _closing_rows(rows, account, world.batches, now)
+        rows += _closing_rows(rows, account, world.batches, now, payout_off_by)
     for row in rows:
         row["Batch Number"] = str(world.batches)
-    return _publish(world, f"settlement_detail_report_batch_{world.batches}.csv", SETTLEMENT_COLUMNS, rows, now)
+    return _file(f"settlement_detail_report_batch_{world.batches}.csv", SETTLEMENT_COLUMNS, rows, now)
+
+
+def payouts_of(file: ReportFile) -> list[tuple[str, str, int]]:
+    """Batch, currency and minor units of each payout in a settlement detail report."""
+    return [
+        (row["Batch Number"], row["Net Currency"], _minor(row["Net Debit (NC)"]))
+        for row in csv.DictReader(io.StringIO(file.content))
+        if row["Type"] == "MerchantPayout"
+    ]
 
 
 def _settled_rows(world: World, account: AdyenAccount) -> Iterator[Row]:
@@ -189,7 +207,9 @@ def _settlement_row(
     }
 
 
-def _closing_rows(rows: list[Row], account: AdyenAccount, batch: int, now: dt.datetime) -> list[Row]:
+def _closing_rows(
+    rows: list[Row], account: AdyenAccount, batch: int, now: dt.datetime, payout_off_by: int
+) -> list[Row]:
     """A fee and a payout per currency, so that the batch comes to zero."""
     date, zone = _local(account, now)
     totals: dict[str, int] = {}
@@ -204,6 +224,8 @@ def _closing_rows(rows: list[Row], account: AdyenAccount, batch: int, now: dt.da
         title = f"Transaction Fees {now:%B %Y}"
         closing.append({**base, "Type": "Fee", "Modification Reference": title, "Net Debit (NC)": fee})
         paid = total - _FEE_MINOR
+        if paid > 0:
+            paid, payout_off_by = paid + payout_off_by, 0
         side = "Debit" if paid > 0 else "Credit"
         text = f"TX{batch:07d}{number:03d}XT batch {batch}, {account.merchant_account}"
         payout = {**base, "Type": "MerchantPayout" if paid > 0 else "Balancetransfer", "Modification Reference": text}

@@ -33,6 +33,7 @@ class StripeAccount:
     webhook_url: str = ""
     webhook_secrets: list[str] = field(default_factory=lambda: ["whsec_sandbox"])
     processor_account: str = "acct_1Sandbox"
+    files_base_url: str = "https://files.stripe.com"
     connect: bool = False
     live: bool = False
 

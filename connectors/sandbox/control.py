@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from connectors.sandbox import month
 from connectors.sandbox.config import PROCESSORS
 from connectors.sandbox.exchange import Request, Response, json_response
 from connectors.sandbox.truth import TruthRecord
@@ -120,6 +121,40 @@ def _reports(sandbox: Sandbox, request: Request) -> Response:
     return json_response(201, {"written": sandbox.write_reports()})
 
 
+def _payout_reconciliation(sandbox: Sandbox, request: Request) -> Response:
+    wanted = [value for name, value in request.query if name == "payout"]
+    content = sandbox.payout_reconciliation(wanted).encode()
+    return Response(200, {"Content-Type": "text/csv; charset=utf-8"}, content)
+
+
+def _month(sandbox: Sandbox, request: Request) -> Response:
+    """What there is of a month to be compared: its bounds, its terms, the files to hand in, and what is planted."""
+    world = sandbox.world
+    if not world.hand_ins:
+        return json_response(404, {"error": "there is no month here; start the sandbox with --month"})
+    since = month.first_moment(world)
+    until = month.next_month(since)
+    refunds = [r for r in world.refunds.values() if since <= r.created_at < until and (r.registered or r.announced)]
+    names = {name: sandbox.config.account_name(name) for name in PROCESSORS}
+    planted: dict[str, int] = {}
+    for plant in sorted(world.plants.values(), key=lambda plant: plant.code):
+        planted[plant.code] = planted.get(plant.code, 0) + 1
+    files = [
+        {"name": file.name, "account": names[file.processor], "kind": file.kind} for file in world.hand_ins.values()
+    ]
+    terms = {names[name]: agreed for name, agreed in month.TERMS.items()}
+    return json_response(200, {"since": since.isoformat(), "until": until.isoformat(), "refunds": len(refunds),
+                               "terms": terms, "files": files, "planted": planted})  # fmt: skip
+
+
+def _file_of_month(sandbox: Sandbox, request: Request) -> Response:
+    name = dict(request.query).get("name", "")
+    file = sandbox.world.hand_ins.get(name)
+    if file is None:
+        return json_response(404, {"error": f"there is no file {name!r}"})
+    return Response(200, {"Content-Type": "text/csv; charset=utf-8"}, file.content.encode())
+
+
 def _secrets(sandbox: Sandbox, request: Request) -> Response:
     change: Mapping[str, Any] = _body(request)
     if change.get("processor") not in PROCESSORS or not (change.get("add") or change.get("remove")):
@@ -141,5 +176,8 @@ _HANDLERS: dict[tuple[str, str], Callable[[Sandbox, Request], Response]] = {
     ("POST", "faults"): _add_fault,
     ("DELETE", "faults"): _clear_faults,
     ("POST", "reports"): _reports,
+    ("GET", "payout-reconciliation.csv"): _payout_reconciliation,
+    ("GET", "month"): _month,
+    ("GET", "month/file"): _file_of_month,
     ("POST", "secrets"): _secrets,
 }

@@ -94,6 +94,9 @@ class Courier:
 
     def plan(self, event: Event) -> list[Letter]:
         """When the event will be delivered: never, once, or several times, at once or late."""
+        refund = self._world.refunds.get(event.refund_id)
+        if refund is not None and not refund.announced:
+            return []
         rng = seeded(self._world.seed, "courier", event.event_id)
         lost, again, late = rng.random(), rng.random(), rng.random()
         if event.type in self.habits.lost_types or lost < self.habits.loss:

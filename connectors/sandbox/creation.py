@@ -30,7 +30,8 @@ class NewRefund:
 
     `life` is the name of one (see lives.py) or "manual", which changes only when somebody says so and begins with
     `word`; `steps` a life of one's own instead. `payment_id` refunds more of a payment that exists, or names the new
-    one. `amount_minor` is in the processor's own minor units.
+    one. `amount_minor` is in the processor's own minor units. Not `announced`: no webhook speaks of it; `denied`:
+    Stripe's API does not know it either.
     """
 
     processor: str
@@ -47,6 +48,8 @@ class NewRefund:
     merchant_refund_id: str = ""
     merchant_order_id: str = ""
     method: str = ""
+    announced: bool = True
+    denied: bool = False
 
 
 def create(world: World, wanted: NewRefund) -> Refund:
@@ -76,6 +79,8 @@ def create(world: World, wanted: NewRefund) -> Refund:
         is_reversal=life.is_reversal,
         method=payment.method,
         arn="" if life.is_reversal else identifiers.acquirer_reference(rng),
+        announced=wanted.announced,
+        denied=wanted.denied,
     )
     steps = life.plan(rng)
     refund.plan = world.plan_times(created_at, steps)

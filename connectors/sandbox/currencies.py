@@ -60,6 +60,11 @@ def major(processor: str, minor_amount: int, currency: str) -> str:
     return f"{Decimal(minor_amount).scaleb(-exponent(processor, currency)):f}"
 
 
+def minor(processor: str, amount: str, currency: str) -> int:
+    """The other way round."""
+    return int(Decimal(amount).scaleb(exponent(processor, currency)))
+
+
 def choose_currency(processor: str, rng: random.Random) -> str:
     weights = _WEIGHTS[processor]
     return rng.choices(list(weights), list(weights.values()))[0]

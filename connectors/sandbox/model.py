@@ -100,6 +100,10 @@ class Refund:
     bookings: list[Booking] = field(default_factory=list)
     debit_id: str = ""
     credit_id: str = ""
+    announced: bool = True
+    """Whether its webhooks are sent at all."""
+    denied: bool = False
+    """The processor's API and feeds do not know it."""
 
     @property
     def state(self) -> State:
@@ -140,6 +144,10 @@ class Transaction:
     created_at: dt.datetime
     available_at: dt.datetime
     payout_id: str = ""
+    customer_less: int = 0
+    """How much less than the refund the report says the customer got."""
+    repeated: bool = False
+    """The report has the line twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +162,39 @@ class Payout:
 
 @dataclass(frozen=True, slots=True)
 class ReportFile:
-    """A file of Adyen's, kept as it was written."""
+    """A file of a processor's, kept as it was written; Stripe's are named by their id."""
 
     name: str
     written_at: dt.datetime
     content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandIn:
+    """A file that somebody downloads or writes and hands in: `kind` is settlement or ledger."""
+
+    name: str
+    processor: str
+    kind: Literal["settlement", "ledger"]
+    at: dt.datetime
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plant:
+    """A difference that reconciliation has to find, under which code, about whom and how much.
+
+    Of refund, line (Stripe's balance transaction), payout and entry (accounting's reference) the one it is about is
+    named; none where it is about a whole file, then `detail` says which.
+    """
+
+    plant_id: str
+    code: str
+    processor: str
+    amount_minor: int
+    currency: str
+    refund_id: str = ""
+    line_id: str = ""
+    payout_id: str = ""
+    entry: str = ""
+    detail: str = ""

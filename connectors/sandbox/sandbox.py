@@ -6,14 +6,14 @@ import datetime as dt
 import logging
 import re
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import format_datetime
 from typing import Any
 
 import httpx
 
-from connectors.sandbox import adyen_reports, control, in_process, stripe_effects
+from connectors.sandbox import adyen_reports, control, in_process, stripe_effects, stripe_reports
 from connectors.sandbox.adyen import AdyenApi
 from connectors.sandbox.clock import Clock, system_clock
 from connectors.sandbox.config import ADYEN, PROCESSORS, STRIPE, SandboxConfig
@@ -201,10 +201,19 @@ class Sandbox:
         self.initiator.report(registration, status)
 
     def write_reports(self) -> list[str]:
-        """Write Adyen's two reports and close Stripe's payouts now; returns the names of files and payouts."""
+        """Write Adyen's two reports, close Stripe's payouts and write the report about them now; returns the names of
+        files and payouts."""
         self.world.advance()
         names = adyen_reports.write_reports(self.world, self.config.adyen) if ADYEN in self.config.processors else []
-        return names + (stripe_effects.close_payouts(self.world) if STRIPE in self.config.processors else [])
+        payouts = stripe_effects.close_payouts(self.world) if STRIPE in self.config.processors else []
+        if payouts:
+            stripe_effects.publish(self.world, stripe_reports.payout_reconciliation(self.world, payouts))
+        return names + payouts
+
+    def payout_reconciliation(self, payout_ids: Iterable[str] = ()) -> str:
+        """Stripe's report over these payouts, or over all of them, as CSV."""
+        self.world.advance()
+        return stripe_reports.payout_reconciliation(self.world, payout_ids)
 
     # What goes wrong.
 

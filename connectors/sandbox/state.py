@@ -24,7 +24,11 @@ _THINGS: dict[str, type[Any]] = {
     "transactions": model.Transaction,
     "payouts": model.Payout,
     "reports": model.ReportFile,
+    "hand_ins": model.HandIn,
+    "plants": model.Plant,
 }
+_NEWER = ("hand_ins", "plants")
+"""What files of the first days do not have."""
 
 
 class StateError(ValueError):
@@ -76,7 +80,8 @@ def restore(sandbox: Sandbox, document: dict[str, Any]) -> None:
     world.seed = document["seed"]
     world.batches = document["batches"]
     for name, kind in _THINGS.items():
-        things = [_decode(kind, item) for item in document[name]]
+        kept = document.get(name, []) if name in _NEWER else document[name]
+        things = [_decode(kind, item) for item in kept]
         getattr(world, name).update({_identifier(thing): thing for thing in things})
     world.restore(document["numbers"])
     for letter in (_decode(Letter, item) for item in document["letters"]):

@@ -24,6 +24,7 @@ from connectors.sandbox.world import World
 
 EVENTS_KEPT_DAYS = 30
 _FOREVER = 2**62
+_CONTENTS = re.compile(r"/v1/files/(file_\w+)/contents")
 _PAGING = frozenset({"limit", "starting_after", "ending_before", "expand[]", "created"})
 
 
@@ -69,7 +70,7 @@ class StripeApi:
                 "balance transaction",
                 "transaction",
                 frozenset({"type", "source", "payout", "currency"}),
-                lambda identifier, request: transaction_object(world.transactions[identifier], world.now()),
+                self._transaction,
                 self._transaction_matches,
             ),
             "payouts": _Resource(
@@ -84,6 +85,8 @@ class StripeApi:
     def handle(self, request: Request) -> Response:
         try:
             self._authenticate(request)
+            if file := _CONTENTS.fullmatch(request.path):
+                return self._contents(file[1])
             document = self._answer(request)
         except StripeError as error:
             return json_response(error.status, {"error": error.error})
@@ -117,6 +120,12 @@ class StripeApi:
         if identifier:
             return self._one(resource, identifier, request)
         return self._list(resource, request)
+
+    def _contents(self, file_id: str) -> Response:
+        report = self._world.reports.get(file_id)
+        if report is None:
+            raise StripeError(404, f"No such file upload: '{file_id}'", code="resource_missing", param="file")
+        return Response(200, {"Content-Type": "text/csv"}, report.content.encode())
 
     def _one(self, resource: _Resource, identifier: str, request: Request) -> Document:
         kept = identifier in self._world.feeds[resource.feed]
@@ -170,6 +179,21 @@ class StripeApi:
             document["charge"] = charge_object(self._world, self._world.payments[document["charge"]])
         else:
             raise StripeError(400, f"This property cannot be expanded ({field}).")
+
+    def _transaction(self, identifier: str, request: Request) -> Document:
+        document = transaction_object(self._world.transactions[identifier], self._world.now())
+        if any(name.startswith("expand[") and value.endswith("source") for name, value in request.query):
+            document["source"] = self._source(document["source"])
+        return document
+
+    def _source(self, identifier: str) -> Document | str:
+        """The whole object that a balance transaction is about."""
+        world = self._world
+        if identifier in world.refunds:
+            return refund_object(world, world.refunds[identifier])
+        if identifier in world.payments:
+            return charge_object(world, world.payments[identifier])
+        return payout_object(world.payouts[identifier]) if identifier in world.payouts else identifier
 
     def _event(self, identifier: str, request: Request) -> Document:
         event = self._world.events[identifier]

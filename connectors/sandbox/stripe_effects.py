@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from connectors.sandbox import currencies, identifiers
 from connectors.sandbox.clock import whole_second
 from connectors.sandbox.config import STRIPE
-from connectors.sandbox.model import Payment, Payout, Refund, State, Step, Transaction
+from connectors.sandbox.model import Payment, Payout, Refund, ReportFile, State, Step, Transaction
 
 if TYPE_CHECKING:
     from connectors.sandbox.world import World
 
 _NOT_REFUNDED = ("failed", "canceled")
+_PARTLY_CAPTURED = 0.05
 
 
 def apply(world: World, refund: Refund, step: Step, at: dt.datetime) -> None:
@@ -69,7 +70,7 @@ def _event_id(world: World, number: int) -> str:
     return identifiers.stripe_id("evt", identifiers.seeded(world.seed, "event", number))
 
 
-def _emit(world: World, refund: Refund, event_type: str, at: dt.datetime, number: int, detail: str) -> None:
+def _emit(world: World, refund: Refund | None, event_type: str, at: dt.datetime, number: int, detail: str) -> None:
     event_id = _event_id(world, number)
     world.emit(refund, event_type, at, processor=STRIPE, event_id=event_id, number=number, detail=detail)
 
@@ -81,11 +82,22 @@ def amount_refunded(world: World, payment_id: str) -> int:
 
 
 def book_charge(world: World, payment: Payment) -> None:
-    """The payment's own line: its amount, less 2.9 % and 30 cents."""
+    """The payment's own line: its amount, less 2.9 % and 30 cents.
+
+    Some were authorized for more: the whole is booked, and what was not captured goes back as a line that has the type
+    of a refund and is none.
+    """
     settled = currencies.settle(STRIPE, payment.amount_minor, payment.currency)
     fee = min(settled.minor_amount, settled.minor_amount * 29 // 1000 + 30)
-    kind = "charge" if payment.method == "card" else "payment"
-    _add(world, kind, "charge", payment.payment_id, settled, 1, fee, payment.created_at)
+    kind, rest = "charge" if payment.method == "card" else "payment", 0
+    rng = identifiers.seeded(world.seed, "authorized", payment.number)
+    if payment.method == "card" and rng.random() < _PARTLY_CAPTURED:
+        rest = max(settled.minor_amount // 4, 1)
+    whole = replace(settled, minor_amount=settled.minor_amount + rest)
+    add_line(world, kind, "charge", payment.payment_id, whole, 1, fee, payment.created_at)
+    if rest:
+        back, source = replace(settled, minor_amount=rest), identifiers.stripe_id("re", rng)
+        add_line(world, "refund", "partial_capture_reversal", source, back, -1, 0, payment.created_at)
 
 
 def _book(world: World, refund: Refund, at: dt.datetime) -> None:
@@ -94,13 +106,13 @@ def _book(world: World, refund: Refund, at: dt.datetime) -> None:
     is_card = refund.method == "card"
     if refund.state.word == "succeeded" and not refund.debit_id:
         kind = "refund" if is_card else "payment_refund"
-        refund.debit_id = _add(world, kind, "refund", refund.refund_id, settled, -1, 0, at)
+        refund.debit_id = add_line(world, kind, "refund", refund.refund_id, settled, -1, 0, at)
     elif refund.state.word in _NOT_REFUNDED and refund.debit_id and not refund.credit_id:
         kind = "refund_failure" if is_card else "payment_failure_refund"
-        refund.credit_id = _add(world, kind, "refund_failure", refund.refund_id, settled, 1, 0, at)
+        refund.credit_id = add_line(world, kind, "refund_failure", refund.refund_id, settled, 1, 0, at)
 
 
-def _add(
+def add_line(
     world: World,
     kind: str,
     category: str,
@@ -110,6 +122,7 @@ def _add(
     fee: int,
     at: dt.datetime,
 ) -> str:
+    """Write a line into the balance; its id."""
     number = world.next_number("transaction")
     transaction = Transaction(
         transaction_id=identifiers.stripe_id("txn", identifiers.seeded(world.seed, "transaction", number)),
@@ -142,9 +155,18 @@ def _pay_out(world: World, currency: str, lines: list[Transaction], at: dt.datet
     number = world.next_number("payout")
     payout_id = identifiers.stripe_id("po", identifiers.seeded(world.seed, "payout", number))
     settled = currencies.Settled(total, currency, None)
-    transaction_id = _add(world, "payout", "payout", payout_id, settled, -1, 0, at)
+    transaction_id = add_line(world, "payout", "payout", payout_id, settled, -1, 0, at)
     for line in [*lines, world.transactions[transaction_id]]:
         line.payout_id = payout_id
     world.payouts[payout_id] = Payout(payout_id, number, total, currency, at, transaction_id)
     world.feeds["payout"].add(at, number, payout_id)
     return payout_id
+
+
+def publish(world: World, content: str) -> str:
+    """Let a report that somebody had made be downloaded, and announce it; its file's id."""
+    at, number = whole_second(world.now()), world.next_number("event")
+    file_id = identifiers.stripe_id("file", identifiers.seeded(world.seed, "file", number))
+    world.reports[file_id] = ReportFile(file_id, at, content)
+    _emit(world, None, "reporting.report_run.succeeded", at, number, file_id)
+    return file_id

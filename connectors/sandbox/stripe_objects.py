@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.sandbox.config import StripeAccount
 from connectors.sandbox.identifiers import seeded, stripe_id
-from connectors.sandbox.model import Event, Payment, Payout, Refund, State, Transaction
+from connectors.sandbox.model import Event, Payment, Payout, Refund, ReportFile, State, Transaction
 from connectors.sandbox.stripe_effects import amount_refunded
 
 if TYPE_CHECKING:
@@ -146,6 +146,35 @@ def dispute_object(event: Event, payment: Payment) -> Document:
     }
 
 
+def report_run_object(account: StripeAccount, file: ReportFile) -> Document:
+    """The run that made the file, as it was when it had come to its end."""
+    at, url = epoch(file.written_at), f"{account.files_base_url}/v1/files/{file.name}/contents"
+    result = {
+        "id": file.name,
+        "object": "file",
+        "created": at,
+        "expires_at": None,
+        "filename": f"{file.name}.csv",
+        "purpose": "finance_report_run",
+        "size": len(file.content.encode()),
+        "title": None,
+        "type": "csv",
+        "url": url,
+    }
+    return {
+        "id": file.name.replace("file_", "frr_"),
+        "object": "reporting.report_run",
+        "created": at,
+        "error": None,
+        "livemode": account.live,
+        "parameters": {"interval_start": at - 86_400, "interval_end": at, "timezone": "Etc/UTC"},
+        "report_type": "payout_reconciliation.itemized.5",
+        "result": result,
+        "status": "succeeded",
+        "succeeded_at": at,
+    }
+
+
 def event_object(world: World, account: StripeAccount, event: Event, pending_webhooks: int = 0) -> Document:
     """The event, its object rendered as it was when the event happened."""
     document: Document = {
@@ -153,7 +182,7 @@ def event_object(world: World, account: StripeAccount, event: Event, pending_web
         "object": "event",
         "api_version": API_VERSION,
         "created": epoch(event.at),
-        "data": _event_data(world, event),
+        "data": _event_data(world, account, event),
         "livemode": account.live,
         "pending_webhooks": pending_webhooks,
         "request": _event_request(world, event),
@@ -171,7 +200,9 @@ def _event_request(world: World, event: Event) -> Document:
     return {"id": stripe_id("req", rng)[:18], "idempotency_key": stripe_id("key", rng)}
 
 
-def _event_data(world: World, event: Event) -> Document:
+def _event_data(world: World, account: StripeAccount, event: Event) -> Document:
+    if event.type == "reporting.report_run.succeeded":
+        return {"object": report_run_object(account, world.reports[event.detail])}
     payment = world.payments[event.payment_id]
     if event.type == "charge.refunded":
         return _charge_refunded(world, event, payment)

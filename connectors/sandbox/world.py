@@ -12,7 +12,18 @@ from connectors.sandbox.clock import SECOND, Clock, next_whole_second, system_cl
 from connectors.sandbox.config import ADYEN, PROCESSORS, STRIPE
 from connectors.sandbox.creation import NewRefund
 from connectors.sandbox.feed import Feed
-from connectors.sandbox.model import Event, Payment, Payout, Planned, Refund, ReportFile, Step, Transaction
+from connectors.sandbox.model import (
+    Event,
+    HandIn,
+    Payment,
+    Payout,
+    Planned,
+    Plant,
+    Refund,
+    ReportFile,
+    Step,
+    Transaction,
+)
 from connectors.sandbox.truth import TruthRecord, record
 
 _EFFECTS = {STRIPE: stripe_effects.apply, ADYEN: adyen_effects.apply}
@@ -45,6 +56,8 @@ class World:
         self.transactions: dict[str, Transaction] = {}
         self.payouts: dict[str, Payout] = {}
         self.reports: dict[str, ReportFile] = {}
+        self.hand_ins: dict[str, HandIn] = {}
+        self.plants: dict[str, Plant] = {}
         self.batches = 0
         self.feeds: dict[str, Feed] = {name: Feed() for name in ("refund", "event", "transaction", "payout")}
         self.money_moving_attempts: list[str] = []
@@ -72,8 +85,7 @@ class World:
         refund = creation.create(self, wanted)
         self.refunds[refund.refund_id] = refund
         self.payments[refund.payment_id].refund_ids.append(refund.refund_id)
-        if refund.processor == STRIPE:
-            self.feeds["refund"].add(refund.created_at, refund.number, refund.refund_id)
+        self._list_refund(refund)
         _EFFECTS[refund.processor](self, refund, creation.first_step(refund), refund.created_at)
         self._schedule(refund)
         self.on_refund(refund)
@@ -125,6 +137,17 @@ class World:
         _EFFECTS[refund.processor](self, refund, planned.step, planned.at)
         self._schedule(refund)
 
+    # What Stripe lists.
+
+    def _list_refund(self, refund: Refund) -> None:
+        if refund.processor == STRIPE and not refund.denied:
+            self.feeds["refund"].add(refund.created_at, refund.number, refund.refund_id)
+
+    def _list_event(self, event: Event) -> None:
+        refund = self.refunds.get(event.refund_id)
+        if event.processor == STRIPE and not (refund and refund.denied):
+            self.feeds["event"].add(event.at, event.number, event.event_id)
+
     # Saying what happens.
 
     def says(self, refund_id: str, word: str, *, reason: str = "", pending_reason: str = "") -> Refund:
@@ -164,8 +187,7 @@ class World:
             detail=detail,
         )
         self.events[event_id] = event
-        if processor == STRIPE:
-            self.feeds["event"].add(at, number, event_id)
+        self._list_event(event)
         self.on_event(event)
         return event
 
@@ -190,11 +212,9 @@ class World:
         self.numbers = Counter(numbers)
         for refund in self.refunds.values():
             self._schedule(refund)
-            if refund.processor == STRIPE:
-                self.feeds["refund"].add(refund.created_at, refund.number, refund.refund_id)
+            self._list_refund(refund)
         for event in self.events.values():
-            if event.processor == STRIPE:
-                self.feeds["event"].add(event.at, event.number, event.event_id)
+            self._list_event(event)
         for line in self.transactions.values():
             self.feeds["transaction"].add(line.created_at, line.number, line.transaction_id)
         for payout in self.payouts.values():

@@ -10,6 +10,7 @@ import json
 import os
 import typing
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from connectors.contract import (
     RefundReference,
     ReportReference,
     Secret,
+    SettlementPage,
     Stage,
     Window,
 )
@@ -40,7 +42,7 @@ FIXTURE_ROOTS = [
 
 CONNECTORS = sorted(connectors())
 SIGNED_AT = dt.datetime(2026, 9, 21, 14, 13, 30, tzinfo=dt.UTC)
-OPERATIONS = ("get_refund", "list_refunds", "list_changes", "check_credentials", "authenticate")
+OPERATIONS = ("get_refund", "list_refunds", "list_changes", "list_settlement", "check_credentials", "authenticate")
 
 Json = Any
 Sign = Callable[[bytes, dict[str, str], dt.datetime], tuple[bytes, dict[str, str]]]
@@ -51,6 +53,7 @@ class Fixtures:
     """Everything one connector's folder holds."""
 
     name: str
+    folder: Path
     cases: dict[str, Json]
     sign: Sign
 
@@ -69,6 +72,14 @@ class Fixtures:
     @property
     def reports(self) -> list[dict[str, Json]]:
         return list(self.cases.get("reports", ()))
+
+    @property
+    def report_files(self) -> list[dict[str, Json]]:
+        return list(self.cases.get("report_files", ()))
+
+    def report_file(self, case: dict[str, Json]) -> bytes:
+        path: Path = self.folder / "reports" / case["file"]
+        return path.read_bytes()
 
     def connector(self) -> Connector:
         """The connector, bound to the fixtures' account."""
@@ -105,7 +116,7 @@ def fixtures(name: str) -> Fixtures:
     for folder in (root / name for root in FIXTURE_ROOTS):
         if (folder / "cases.json").is_file():
             cases = json.loads((folder / "cases.json").read_text(encoding="utf-8"))
-            return Fixtures(name, cases, _signing(folder / "signing.py"))
+            return Fixtures(name, folder, cases, _signing(folder / "signing.py"))
     looked = ", ".join(str(root / name) for root in FIXTURE_ROOTS)
     raise MissingFixturesError(
         f"the connector {name!r} has no fixtures: write cases.json (and signing.py, if it takes webhooks) in one of "
@@ -189,7 +200,7 @@ def describe(request: httpx.Request) -> str:
 
 def plain(value: object) -> Json:
     """An item, a page or a text as the fixtures write it: fields that say nothing are left out."""
-    if isinstance(value, Page):
+    if isinstance(value, Page | SettlementPage):
         return {"items": [plain(item) for item in value.items], "next_cursor": value.next_cursor}
     if isinstance(value, dt.datetime):
         return value.isoformat().replace("+00:00", "Z")
@@ -197,13 +208,18 @@ def plain(value: object) -> Json:
         return value.word
     if isinstance(value, enum.Enum):
         return value.value
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        said = {"item": type(value).__name__.lower()} if type(value).__name__ in ITEMS else {}
+        said = {"item": ITEMS[type(value).__name__]} if type(value).__name__ in ITEMS else {}
         return said | {name: plain(part) for name, part in _said(value)}
     return value
 
 
-ITEMS = ("Fact", "Hint", "Mark", "Unreadable")
+ITEMS = {
+    "Fact": "fact", "Hint": "hint", "Mark": "mark", "Unreadable": "unreadable",
+    "SettlementLine": "line", "RowError": "error", "OtherRow": "other",
+}  # fmt: skip
 
 
 def _said(value: Any) -> Iterator[tuple[str, Any]]:

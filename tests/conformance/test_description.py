@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from connectors import processors
-from connectors.contract import Fact, Page, Secret, Stage
+from connectors.contract import Fact, Page, Secret, SettlementPage, Stage
 from connectors.registry import connectors
 from tests.conformance.fixtures import (
     CONNECTORS,
@@ -45,7 +45,7 @@ def test_its_names_and_addresses_are_constants_over_https(name):
     kind = connectors()[name]
     assert kind.label.strip()
     assert kind.docs.startswith("https://")
-    for base_url in kind.environments.values():
+    for base_url in {*kind.environments.values(), *fixtures(name).connector().addresses}:
         parts = urlsplit(base_url)
         assert parts.scheme == "https"
         assert parts.hostname
@@ -61,6 +61,9 @@ def test_its_tables_are_well_formed(name):
     assert kind.stages
     assert all(isinstance(stage, Stage) and word for word, stage in kind.stages.items())
     assert all(reason.strip() for reason in kind.failure_reasons.values())
+    assert set(kind.failure_causes) == set(kind.failure_reasons), "what may the customer be told of it?"
+    assert all(word == word.lower() for word in kind.payment_methods)
+    assert all(days > 0 for days in kind.credited_within_bank_days.values())
     assert all(re.fullmatch("[A-Z]{3}", code) and 0 <= digits <= 4 for code, digits in kind.currency_exponents.items())
     assert kind.requests_per_second > 0
 
@@ -77,6 +80,7 @@ def test_each_thing_it_can_do_has_a_fixture_and_meets_an_unknown_word(name):
     assert {operation for operation in OPERATIONS if connectors()[name].supports(operation)} == asked
     assert bool(folder.deliveries) == connectors()[name].supports("parse_webhook")
     assert bool(folder.reports) == connectors()[name].supports("report_request")
+    assert bool(folder.report_files) == connectors()[name].supports("read_report")
     roads = {case["operation"] for case in folder.operations if any(map(_is_unrecognized, _facts_in(case)))}
     assert roads == asked & {"get_refund", "list_refunds", "list_changes"}, "each road needs a word nobody knows"
     assert not folder.deliveries or any(
@@ -185,7 +189,10 @@ def _called(function):
 
 def test_its_answers_are_of_the_type_the_operation_promises(name):
     folder = fixtures(name)
-    promised = {"get_refund": Fact, "list_refunds": Page, "list_changes": Page, "check_credentials": str}
+    promised = {
+        "get_refund": Fact, "list_refunds": Page, "list_changes": Page, "list_settlement": SettlementPage,
+        "check_credentials": str,
+    }  # fmt: skip
     for case in (case for case in folder.operations if "answer" in case):
         value, _ = drive(start(folder.connector(), case), [response(exchange) for exchange in case["exchanges"]])
         assert isinstance(value, promised.get(case["operation"], object))

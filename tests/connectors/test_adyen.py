@@ -14,6 +14,7 @@ from connectors.contract import (
     Delivery,
     Endpoint,
     Fact,
+    MalformedAnswer,
     Refused,
     ReportReference,
     Secret,
@@ -213,6 +214,34 @@ def test_an_item_that_cannot_be_read_is_shown_with_its_event():
     assert odd.event_type == "REFUND"
     assert odd.event_id
     assert isinstance(good, Fact)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"merchantReference": 4711}, "merchantReference: expected a text, found a number"),
+        ({"amount": ["Ada"]}, "amount: expected an object, found a list"),
+        ({"pspReference": ""}, "pspReference is missing"),
+        ({"paymentMethod": "Ada" * 30}, "paymentMethod: longer than 60 characters"),
+        ({"additionalData": {"merchantOrderReference": "A\0da"}},
+         "merchantOrderReference: holds characters that cannot be stored"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_the_only_item_is_said_by_its_field_and_never_by_its_value(changes, reason):
+    with pytest.raises(MalformedAnswer) as found:
+        Adyen().parse_webhook(delivery(refund_item(**changes)))
+    assert str(found.value) == f"no item of the delivery could be read: {reason}"
+    assert "Ada" not in str(found.value)
+
+
+def test_each_reason_is_said_once_where_several_items_cannot_be_read():
+    odd = [refund_item(paymentMethod=1), refund_item(paymentMethod=2), refund_item(merchantReference=True)]
+    with pytest.raises(MalformedAnswer) as found:
+        Adyen().parse_webhook(delivery(*odd))
+    assert str(found.value) == (
+        "no item of the delivery could be read: paymentMethod: expected a text, found a number; "
+        "merchantReference: expected a text, found true or false"
+    )
 
 
 def test_the_acknowledgement_satisfies_old_and_new_set_ups():

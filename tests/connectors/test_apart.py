@@ -1,16 +1,19 @@
-"""A child process goes first: what ends it is named, and what it survives is handed on."""
+"""Work within limits, and a child process that goes first: what ends it is named, what it survives is handed on."""
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from connectors import apart
-from connectors.apart import Died, survived
+from connectors.apart import Died, Limits, TookTooLong, survived
 
 
 def never_ends(_: int) -> None:
@@ -65,3 +68,33 @@ def test_a_caller_that_stops_early_leaves_no_process_behind() -> None:
     walk.close()
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_what_computes_too_long_is_stopped_whatever_it_catches() -> None:
+    def stubborn() -> None:
+        while True:
+            with suppress(Exception):
+                never_ends(0)
+
+    limits = Limits(cpu_seconds=0.05)
+    with limits.kept():
+        with pytest.raises(TookTooLong, match=r"computed for more than 0.05 s"):
+            limits.work(stubborn)
+        assert limits.work(lambda: 7) == 7
+
+
+def test_what_grows_too_large_is_a_memory_error_and_the_limit_ends_with_the_work() -> None:
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    limits = Limits(cpu_seconds=60)
+    with limits.kept(), pytest.raises(MemoryError):
+        limits.work(lambda: grows(0))
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    assert signal.getsignal(signal.SIGPROF) == signal.SIG_DFL
+
+
+def test_only_the_main_thread_can_be_limited() -> None:
+    seen: list[bool] = []
+    thread = threading.Thread(target=lambda: seen.append(Limits.possible()))
+    thread.start()
+    thread.join()
+    assert [Limits.possible(), *seen] == [True, False]

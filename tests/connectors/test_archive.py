@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from connectors import archive, inbox
 from connectors.keyring import CannotOpen
-from connectors.models import DeliveryArchive, WebhookDelivery
+from connectors.models import DeliveryArchive, WebhookDelivery, WebhookEndpoint
 from tests.commands.conftest import run  # noqa: F401
 from tests.factories import AccountFactory, EndpointFactory
 
@@ -115,7 +116,7 @@ def test_a_file_under_another_name_does_not_open(endpoint_id: int, tmp_path: Pat
     _keep(endpoint_id, "evt_1")
     [made] = archive.archive(tmp_path)
     renamed = (tmp_path / made.name).rename(tmp_path / f"other{archive.SUFFIX}")
-    with pytest.raises(CannotOpen):
+    with pytest.raises(archive.CannotRead, match="another name"):
         archive.play_in(renamed)
 
 
@@ -125,6 +126,121 @@ def test_the_commands_write_and_play_in(endpoint_id: int, tmp_path: Path, run: A
     [path] = tmp_path.iterdir()
     WebhookDelivery.objects.filter(dedupe_key="evt_1").delete()
     assert "2 deliveries read, 1 were not here" in run("deliveries", "unarchive", str(path)).out
-    path.write_bytes(b"nonsense")
-    with pytest.raises(CommandError, match="cut off"):
-        run("deliveries", "unarchive", str(path))
+
+
+def test_a_folder_that_is_not_there_is_not_made(endpoint_id: int, tmp_path: Path, run: Any) -> None:  # noqa: F811
+    """A disk that is not mounted: the folder that stands for it would be this machine's own."""
+    _keep(endpoint_id, "evt_1")
+    folder = tmp_path / "disk" / "refunddash"
+    with pytest.raises(CommandError, match=r"there is no such folder.*mounted.*make it first"):
+        run("deliveries", "archive", "--to", str(folder))
+    assert not folder.parent.exists()
+    assert not DeliveryArchive.objects.exists()
+    with pytest.raises(archive.NoFolder):
+        archive.archive(folder)
+
+
+def test_a_disk_that_is_full_is_said_without_a_traceback(
+    endpoint_id: int,
+    tmp_path: Path,
+    run: Any,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _keep(endpoint_id, "evt_1")
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(CommandError, match=r"No space left on device.*run it again"):
+        run("deliveries", "archive", "--to", str(tmp_path))
+
+
+def _spoil(path: Path, how: str) -> Path:
+    content = path.read_bytes()
+    if how == "missing":
+        path.unlink()
+    elif how == "altered":
+        path.write_bytes(content[:-5] + bytes([content[-5] ^ 1]) + content[-4:])
+    elif how == "renamed":
+        return path.rename(path.with_name(f"other{archive.SUFFIX}"))
+    else:
+        path.write_bytes({"junk": b"nonsense" * 9, "empty": b"", "cut": content[:-9]}[how])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("missing", "No such file.*Look for it where the archive is kept"),
+        ("junk", "not a file that `deliveries archive` wrote.*Give the files it wrote"),
+        ("empty", "it is empty.*Fetch it again"),
+        ("cut", "it is cut off.*Fetch it again"),
+        ("altered", "altered.*Fetch it again"),
+        ("renamed", "another name.*Fetch it again"),
+    ],
+)
+def test_what_running_again_never_mends_is_told_with_what_does(
+    endpoint_id: int,
+    tmp_path: Path,
+    run: Any,  # noqa: F811
+    how: str,
+    said: str,
+) -> None:
+    _keep(endpoint_id, "evt_1")
+    [bad] = archive.archive(tmp_path)
+    _keep(endpoint_id, "evt_2")
+    [good] = archive.archive(tmp_path)
+    WebhookDelivery.objects.all().delete()
+    spoilt = _spoil(tmp_path / bad.name, how)
+    with pytest.raises(CommandError, match="1 of 2 files were not read whole") as found:
+        run("deliveries", "unarchive", str(spoilt), str(tmp_path / good.name))
+    assert re.search(said, str(found.value), re.DOTALL)
+    assert "run it again" not in str(found.value)
+    assert list(WebhookDelivery.objects.filter(dedupe_key="evt_2").values_list("dedupe_key", flat=True)) == ["evt_2"]
+
+
+def test_a_key_that_is_missing_is_asked_for(
+    endpoint_id: int,
+    tmp_path: Path,
+    run: Any,  # noqa: F811
+    settings: Any,
+) -> None:
+    _keep(endpoint_id, "evt_1")
+    [made] = archive.archive(tmp_path)
+    settings.FIELD_KEYS = [f"other:{'33' * 32}"]
+    with pytest.raises(CommandError, match=r"REFUNDDASH_FIELD_KEYS.*Put that key back, last, and run it again"):
+        run("deliveries", "unarchive", str(tmp_path / made.name))
+
+
+def test_deliveries_of_an_endpoint_that_is_not_here_are_told(
+    endpoint_id: int,
+    tmp_path: Path,
+    run: Any,  # noqa: F811
+) -> None:
+    _keep(endpoint_id, "evt_1")
+    [made] = archive.archive(tmp_path)
+    WebhookDelivery.objects.all().delete()
+    WebhookEndpoint.objects.all().delete()
+    with pytest.raises(CommandError, match=r"which this database does not have.*made after the backup"):
+        run("deliveries", "unarchive", str(tmp_path / made.name))
+
+
+def _frames_of(path: Path) -> list[bytes]:
+    """The sealed frames of an archive file, each with its length before it."""
+    content, found = path.read_bytes(), []
+    while content:
+        size = 4 + int.from_bytes(content[:4], "big")
+        found.append(content[:size])
+        content = content[size:]
+    return found
+
+
+@pytest.mark.parametrize("put_together", ["in another order", "one twice", "from two files"])
+def test_frames_open_only_at_their_own_place(endpoint_id: int, tmp_path: Path, put_together: str) -> None:
+    _keep(endpoint_id, *(f"evt_{number}" for number in range(1000)))
+    [made] = archive.archive(tmp_path)
+    _keep(endpoint_id, *(f"evt_{number}" for number in range(1000, 2000)))
+    [other] = archive.archive(tmp_path)
+    path = tmp_path / made.name
+    (one, two, end), (foreign, *_) = _frames_of(path), _frames_of(tmp_path / other.name)
+    frames = {"in another order": [two, one, end], "one twice": [one, one, end], "from two files": [foreign, two, end]}
+    path.write_bytes(b"".join(frames[put_together]))
+    with pytest.raises(archive.CannotRead, match="altered"):
+        archive.play_in(path)

@@ -23,7 +23,6 @@ def values(content: bytes, column: str = "b") -> list[str | int]:
         pytest.param(b"\xef\xbb\xbfb,a\n2,1\n", id="with a byte order mark"),
         pytest.param(b"a,b\r\n1,2\r\n", id="CRLF"),
         pytest.param(b'"a","b"\n"1","2"\n', id="everything quoted"),
-        pytest.param(b"a,b\n1,2", id="no newline at the end"),
         pytest.param(b"a , b\n1, 2 \n", id="blanks around"),
         pytest.param(b"a,b\n\n1,2\n,\n", id="blank rows"),
     ],
@@ -53,9 +52,35 @@ def test_a_row_that_cannot_be_read_costs_the_others_nothing(content: bytes) -> N
 
 
 @pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(b"3,Refunded", id="perhaps RefundedReversed"),
+        pytest.param(b"3,", id="perhaps a value"),
+        pytest.param(b",", id="perhaps no blank row"),
+        pytest.param(b'3,"4"', id="perhaps a quote within quotes"),
+        pytest.param(b"3,4\r", id="half a line end"),
+        pytest.param(b"3,4,5", id="too many columns"),
+    ],
+)
+def test_a_last_row_without_a_line_end_is_not_believed(last: bytes) -> None:
+    whole, cut = ReportTable(ReportLines.of(b"a,b\n1,2\n" + last))
+    assert isinstance(whole, Row)
+    assert isinstance(cut, RowError)
+    assert (cut.line, cut.column) == (3, "")
+    assert "may have been cut off" in cut.reason
+    assert "add a line end" in cut.reason
+    assert len(cut.reason) <= 300
+
+
+def test_with_the_line_end_it_is_believed() -> None:
+    assert values(b"a,b\n1,2\n3,Refunded\n") == ["2", "Refunded"]
+
+
+@pytest.mark.parametrize(
     ("content", "line", "reason"),
     [
         pytest.param(b"", 1, "the file is empty", id="empty"),
+        pytest.param(b"a,b", 1, "ends in the middle of its header", id="cut off in the header"),
         pytest.param(b"a,b\n1,2\n3", 3, "ends in the middle of a row", id="cut off between columns"),
         pytest.param(b'a,b\n1,2\n3,"4', 3, "ends in the middle of a row", id="cut off inside quotes"),
         pytest.param(b"a,b\n1,2\n3,\xff\n", 3, "byte 3 of the line is not UTF-8", id="not UTF-8"),

@@ -14,8 +14,11 @@ from connectors.contract import (
     CredentialsRejected,
     Delivery,
     Endpoint,
+    ForeignAddress,
+    MalformedAnswer,
     RefundNotFound,
     RefundReference,
+    ReportReference,
     Secret,
     SignatureExpired,
     SignatureInvalid,
@@ -23,6 +26,7 @@ from connectors.contract import (
 )
 from connectors.money import to_major
 from connectors.processors.stripe import Stripe
+from connectors.processors.stripe.objects import event_items, refund_fact
 from tests.conformance.fixtures import drive, fixtures
 
 VECTORS = json.loads((Path(__file__).parent.parent / "fixtures/stripe/vectors.json").read_text())["vectors"]
@@ -180,7 +184,67 @@ def test_a_connected_account_of_the_wrong_shape_is_refused():
         Stripe.Options(connected_account="acct_1\r\nX-Evil: 1")
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"id": 4711}, "id: expected a text, found a number"),
+        ({"id": None}, "the refund has no id"),
+        ({"object": "charge"}, "object: not a refund"),
+        ({"created": "2026"}, "created: expected seconds since 1970"),
+        ({"created": -1}, "created: expected seconds since 1970"),
+        ({"failure_reason": "Ada" * 50}, "failure_reason: longer than 120 characters"),
+        ({"reason": "A\0da"}, "reason: holds characters that cannot be stored"),
+        ({"charge": {"id": ["Ada"]}}, "charge: expected a text, found a list"),
+        ({"payment_intent": 7}, "payment_intent: expected a text, found a number"),
+        ({"destination_details": "Ada"}, "destination_details: expected an object, found a text"),
+        ({"currency": 7}, "currency: expected a text, found a number"),
+    ],
+)
+def test_what_cannot_be_read_is_said_by_its_field_and_never_by_its_value(changes, reason):
+    wire = {"id": "re_1", "object": "refund", "status": "succeeded", "amount": 1, "currency": "eur", "created": 1}
+    with pytest.raises(MalformedAnswer) as found:
+        refund_fact(wire | changes)
+    assert str(found.value) == reason
+
+
+def test_an_event_that_cannot_be_read_says_so_by_its_field():
+    event = {"id": "evt_1", "object": "event", "type": "refund.created", "created": 1, "data": {"object": [1]}}
+    for changes, reason in (
+        ({}, "data.object: expected an object, found a list"),
+        ({"data": 1}, "data: expected an object, found a number"),
+        ({"object": "list"}, "object: not an event"),
+        ({"type": 1}, "type: expected a text, found a number"),
+    ):
+        with pytest.raises(MalformedAnswer) as found:
+            event_items(event | changes)
+        assert str(found.value) == reason
+
+
 def test_odd_metadata_of_the_merchant_is_no_reason_to_doubt_the_refund():
     refund = {"id": "re_1", "amount": 1, "currency": "eur", "status": "failed", "metadata": {"order_id": "x" * 300}}
     fact, _ = drive(bound().get_refund(RefundReference("re_1")), [httpx.Response(200, json=refund)])
     assert (fact.native_status, fact.merchant_order_id) == ("failed", "")
+
+
+# Reports.
+
+
+@pytest.mark.parametrize(
+    ("report_type", "is_read"),
+    [
+        ("payout_reconciliation.itemized.5", True),
+        ("payout_reconciliation.by_id.itemized.4", True),
+        ("payout_reconciliation.summary.1", False),
+        ("balance_change_from_activity.itemized.7", False),
+    ],
+)
+def test_only_the_payout_reconciliation_is_read(report_type, is_read):
+    assert Stripe().reads_report(ReportReference(f"{report_type}_frr_1.csv")) is is_read
+
+
+def test_beside_practice_processors_the_files_are_theirs_too():
+    stripe = Stripe(Account("sandbox", "http://127.0.0.1:9", Stripe.Credentials(Secret("sk_test_x")), Stripe.Options()))
+    file = "http://127.0.0.1:9/v1/files/file_1/contents"
+    assert str(stripe.report_request(ReportReference("r.csv", file)).url) == file
+    with pytest.raises(ForeignAddress):
+        stripe.report_request(ReportReference("r.csv", file.replace("http://127.0.0.1:9", "https://files.stripe.com")))

@@ -131,6 +131,6 @@ def test_a_wrong_key_is_rejected(account):
 
 def test_every_page_of_the_listing_is_read(account, refund_ids):
     span = (timezone.now() - dt.timedelta(days=1), timezone.now() + dt.timedelta(days=1))
-    done = services.backfill(account, *span)
+    [done] = services.backfill(account, *span)
     assert (done.pages, done.refunds, done.new) == (3, REFUNDS, REFUNDS)
     assert set(Refund.objects.values_list("connector_refund_id", flat=True)) == set(refund_ids)

@@ -10,8 +10,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from connectors import registry
-from connectors.management.console import Given, account_named, add_setting_arguments, shown, table
+from connectors.management.console import Given, account_named, add_setting_arguments, shown, table, whole_number
 from connectors.models import ConnectorAccount, WebhookEndpoint
+
+LONGEST_OVERLAP_HOURS = 8760
 
 
 class Command(BaseCommand):
@@ -27,7 +29,7 @@ class Command(BaseCommand):
         add.add_argument("--base-url", default="", metavar="URL", help="this site's address, to print the whole URL")
         self._add_secret_arguments(add)
         rotate = actions.add_parser("rotate", help="put a new secret first; the ones before it stay good for a while")
-        rotate.add_argument("endpoint", type=int, help="its number in `endpoint list`")
+        rotate.add_argument("endpoint", type=whole_number, help="its number in `endpoint list`")
         rotate.add_argument("--overlap-hours", type=float, default=24.0, help="how long the old ones stay good (24)")
         self._add_secret_arguments(rotate)
         actions.add_parser("list", help="every endpoint, without its address and secrets: those are not kept readable")
@@ -70,8 +72,8 @@ class Command(BaseCommand):
         endpoint = WebhookEndpoint.objects.filter(pk=options["endpoint"]).first()
         if endpoint is None:
             raise CommandError(f"there is no endpoint {options['endpoint']}; see `manage.py endpoint list`")
-        if options["overlap_hours"] < 0:
-            raise CommandError("--overlap-hours cannot be negative")
+        if not 0 <= options["overlap_hours"] <= LONGEST_OVERLAP_HOURS:
+            raise CommandError(f"--overlap-hours must be between 0 and {LONGEST_OVERLAP_HOURS} (a year)")
         given = Given("secret", options["secret"], options["secret_env"], options["generate"])
         first = not endpoint.sealed_secrets
         overlap = dt.timedelta(hours=options["overlap_hours"])

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from connectors.sandbox import server, state
+from connectors.sandbox import month, server, state
 from connectors.sandbox.config import ConfigError, SandboxConfig, load_config
 from connectors.sandbox.courier import Habits
 from connectors.sandbox.sandbox import Sandbox
@@ -35,6 +35,14 @@ class Command(BaseCommand):
         add("--seed", default="0", help="the same seed gives the same refunds")
         add("--refunds-per-minute", type=_at_least_zero, default=20.0)
         add("--initial", type=int, default=0, metavar="N", help="begin with N refunds of the last thirty days")
+        add(
+            "--month",
+            type=int,
+            default=0,
+            metavar="N",
+            help="begin with a whole month of N refunds, its files, books "
+            "and bank, and differences of every kind to be found (see docs/reconciliation.md)",
+        )
         add("--pace", type=_above_zero, default=A_DAY_IN_THIRTY_SECONDS, help="how many times faster refunds live")
         add("--reports-every", type=_at_least_zero, default=60.0, metavar="SECONDS", help="0: only on request")
         add("--loss", type=_share, default=0.02, help="share of webhooks that are never sent")
@@ -85,9 +93,13 @@ def _sandbox(options: dict[str, Any]) -> Sandbox:
         habits=habits,
         requests_per_second=options["rate_limit"] or None,
     )
-    config.adyen.report_base_url = f"http://{options['host']}:{options['port']}"
+    config.adyen.report_base_url = config.stripe.files_base_url = f"http://{options['host']}:{options['port']}"
     known = state.load(sandbox, options["state"]) if options["state"] else False
+    if known and options["month"] and not sandbox.world.plants:
+        raise ValueError(f"{options['state']} holds a world already, and a month begins one; remove the file first")
     if not known and config.processors:
+        if options["month"]:
+            month.look_back(sandbox, options["month"])
         server.populate(sandbox, options["initial"])
     return sandbox
 

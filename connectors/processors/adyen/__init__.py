@@ -19,6 +19,7 @@ from connectors.contract import (
     Connector,
     Delivery,
     Endpoint,
+    ForeignAddress,
     Hint,
     Item,
     MalformedAnswer,
@@ -33,7 +34,7 @@ from connectors.contract import (
     read_object,
     read_text,
 )
-from connectors.processors.adyen import reports, settings
+from connectors.processors.adyen import reports, settings, telling
 from connectors.processors.adyen.notifications import (
     CURRENCY_EXPONENTS,
     FAILURE_REASONS,
@@ -56,6 +57,9 @@ class Adyen(Connector):
     WebhookSecrets = settings.WebhookSecrets
     stages = STAGES
     failure_reasons = FAILURE_REASONS
+    failure_causes = telling.FAILURE_CAUSES
+    payment_methods = telling.PAYMENT_METHODS
+    credited_within_bank_days = telling.CREDITED_WITHIN_BANK_DAYS
     currency_exponents = CURRENCY_EXPONENTS
     allowed_requests = (AllowedRequest("GET", _REPORT_PATH),)
     # /development-resources/webhooks: any 2xx is enough since 2024; older set-ups want to read this word.
@@ -75,7 +79,7 @@ class Adyen(Connector):
         """The address came with a webhook and is not signed: only its path is used, and only below our own host."""
         base, path = self.account.base_url, report.url.removeprefix(self.account.base_url)
         if not report.url.startswith(base) or not re.fullmatch(_REPORT_PATH, path):
-            raise Refused(f"{self.label}: the report's address is not one of its report pages")
+            raise ForeignAddress(f"{self.label}: the report's address is not one of its report pages")
         return self.get(path)
 
     def reads_report(self, report: ReportReference) -> bool:
@@ -83,6 +87,9 @@ class Adyen(Connector):
 
     def read_report(self, lines: ReportLines) -> Iterator[ReportItem]:
         return reports.read(lines)
+
+    def batch_of_report(self, report: ReportReference) -> str:
+        return reports.batch_of(report.name)
 
     def verify_webhook(self, delivery: Delivery, endpoint: Endpoint) -> None:
         """/development-resources/webhooks/secure-webhooks: Basic authentication, and the HMAC of every item.
@@ -110,8 +117,9 @@ class Adyen(Connector):
             return _platform_items(body)
         wires = _notification_items(body)
         items = [item for wire in wires for item in _readable(wire, live=body.get("live"))]
-        if len(wires) == len([item for item in items if isinstance(item, Unreadable)]):
-            raise MalformedAnswer("no item of the delivery could be read")
+        reasons = [item.reason for item in items if isinstance(item, Unreadable)]
+        if len(wires) == len(reasons):
+            raise MalformedAnswer(f"no item of the delivery could be read: {'; '.join(dict.fromkeys(reasons))}")
         return items
 
 
@@ -135,10 +143,15 @@ def _notification_items(body: object) -> list[dict[str, Any]]:
     wrappers = read_object(body).get("notificationItems")
     if not isinstance(wrappers, list) or not wrappers:
         raise MalformedAnswer("a delivery without items")
-    items = [read_object(read_object(wrapper).get("NotificationRequestItem")) for wrapper in wrappers]
+    items = [_item_in(wrapper) for wrapper in wrappers]
     if not all(items):
         raise MalformedAnswer("an empty item")
     return items
+
+
+def _item_in(wrapper: object) -> dict[str, Any]:
+    field = "NotificationRequestItem"
+    return read_object(read_object(wrapper, field="notificationItems").get(field), field=field)
 
 
 def _readable(wire: Mapping[str, Any], *, live: object) -> list[Item]:
@@ -153,12 +166,15 @@ def _readable(wire: Mapping[str, Any], *, live: object) -> list[Item]:
 
 def _platform_items(body: Mapping[str, Any]) -> list[Item]:
     """/platforms/reports-and-fees: a balance platform announces reports in another shape; the rest is not ours."""
-    event_type = read_text(body.get("type"), longest=120)
+    event_type = read_text(body.get("type"), longest=120, field="type")
     if not event_type:
         raise MalformedAnswer("neither items nor an event")
     if event_type != "balancePlatform.report.created":
         return []
-    data = read_object(body.get("data"))
-    report = ReportReference(read_text(data.get("fileName")), read_text(data.get("downloadUrl"), longest=2_000))
-    live = {"live": True, "test": False}.get(read_text(body.get("environment")))
+    data = read_object(body.get("data"), field="data")
+    report = ReportReference(
+        read_text(data.get("fileName"), field="fileName"),
+        read_text(data.get("downloadUrl"), longest=2_000, field="downloadUrl"),
+    )
+    live = {"live": True, "test": False}.get(read_text(body.get("environment"), field="environment"))
     return [Hint(report=report, event_type=event_type, scope=Scope(live=live))]

@@ -100,6 +100,7 @@ DISPUTE_EVENTS = frozenset(
 CURRENCY_EXPONENTS = {"CLP": 2, "ISK": 2, "CVE": 0, "IDR": 0, "BYR": 0, "GHC": 0, "MRO": 1}
 
 _LIVE: Mapping[str, bool] = {"true": True, "false": False}
+_ACQUIRER_ERRORS = ("acquirerErrorCode", "acquirerErrorDescription")
 _CANCELS = frozenset({"CANCELLATION", "TECHNICAL_CANCEL"})
 _FAILURES = frozenset({Stage.FAILED, Stage.RETURNED, Stage.CANCELED})
 
@@ -110,7 +111,7 @@ def items_of(item: Mapping[str, Any], circumstances: Mapping[str, Any]) -> list[
     if code == "REPORT_AVAILABLE":
         return _report(item, circumstances) if success == "true" else []
     if code in DISPUTE_EVENTS:
-        payment = RefundReference(connector_transaction_id=_present(item.get("originalReference")))
+        payment = RefundReference(connector_transaction_id=_present(item, "originalReference"))
         return [Mark(kind=MarkKind.DISPUTED, reference=payment, **circumstances)]
     if code == "REFUND_NOT_CLEARED":
         # The acquirer is silent after 30 days, yet the shopper has the money: no failure (/api-explorer/Webhooks/1).
@@ -123,10 +124,11 @@ def items_of(item: Mapping[str, Any], circumstances: Mapping[str, Any]) -> list[
 
 def circumstances_of(item: Mapping[str, Any], *, live: object) -> dict[str, Any]:
     """Event id, type, time and scope of an item. The id is a digest of its content: items carry no id of their own."""
-    merchant_account, is_live = read_text(item.get("merchantAccountCode")), _LIVE.get(success_word(live))
+    merchant_account = read_text(item.get("merchantAccountCode"), field="merchantAccountCode")
+    is_live = _LIVE.get(success_word(live, field="live"))
     return {
         "event_id": _content_digest(item),
-        "event_type": read_text(item.get("eventCode"), longest=60),
+        "event_type": read_text(item.get("eventCode"), longest=60, field="eventCode"),
         "occurred_at": _time(item.get("eventDate")),
         "scope": Scope(merchant_account, is_live),
     }
@@ -138,7 +140,7 @@ def signed_text(item: Mapping[str, Any]) -> str:
     /development-resources/webhooks/verify-hmac-signatures. Without escaping a colon could move the border between two
     fields under the same signature, so only merchantReference, which merchants choose, may hold one.
     """
-    amount = read_object(item.get("amount"))
+    amount = read_object(item.get("amount"), field="amount")
     before = [_plain(item.get(name)) for name in ("pspReference", "originalReference", "merchantAccountCode")]
     after = [_plain(amount.get(name)) for name in ("value", "currency")]
     after += [_plain(item.get(name)) for name in ("eventCode", "success")]
@@ -147,11 +149,11 @@ def signed_text(item: Mapping[str, Any]) -> str:
     return ":".join([*before, _plain(item.get("merchantReference")), *after])
 
 
-def success_word(value: object) -> str:
+def success_word(value: object, *, field: str = "success") -> str:
     """ "true" and "false" come as texts, sometimes as booleans; anything else is kept as it is, to be unrecognized."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return "null" if value is None else read_text(value, longest=20)
+    return "null" if value is None else read_text(value, longest=20, field=field)
 
 
 def _plain(value: object) -> str:
@@ -162,8 +164,9 @@ def _plain(value: object) -> str:
 
 def _fact(code: str, success: str, item: Mapping[str, Any], circumstances: Mapping[str, Any]) -> Fact:
     reference = _reference(item)
-    extra = read_object(item.get("additionalData"))
-    action = read_text(extra.get("modification.action"), longest=20) if code == "CANCEL_OR_REFUND" else ""
+    extra = read_object(item.get("additionalData"), field="additionalData")
+    done = extra.get("modification.action") if code == "CANCEL_OR_REFUND" else None
+    action = read_text(done, longest=20, field="modification.action")
     native_status = f"{code} {success} {action}".rstrip()
     stage = STAGES.get(native_status)
     arn = _acquirer_reference_number(extra)
@@ -173,12 +176,12 @@ def _fact(code: str, success: str, item: Mapping[str, Any], circumstances: Mappi
         native_status=native_status,
         stage=stage,
         signed_digest=hashlib.sha256(signed_text(item).encode()).hexdigest(),
-        amount=_amount(read_object(item.get("amount"))),
-        merchant_refund_id=read_text(item.get("merchantReference")),
-        merchant_order_id=read_text(extra.get("merchantOrderReference")),
+        amount=_amount(read_object(item.get("amount"), field="amount")),
+        merchant_refund_id=read_text(item.get("merchantReference"), field="merchantReference"),
+        merchant_order_id=read_text(extra.get("merchantOrderReference"), field="merchantOrderReference"),
         acquirer_reference_number=arn,
         reference_state=ReferenceState.AVAILABLE if arn else None,
-        payment_method=read_text(item.get("paymentMethod"), longest=60),
+        payment_method=read_text(item.get("paymentMethod"), longest=60, field="paymentMethod"),
         pending_reason="waiting_for_capture" if code == "POSTPONED_REFUND" else "",
         **(_failure(code, item, extra) if stage in _FAILURES else {}),
         **circumstances,
@@ -188,21 +191,22 @@ def _fact(code: str, success: str, item: Mapping[str, Any], circumstances: Mappi
 def _reference(item: Mapping[str, Any]) -> RefundReference:
     """The refund is the item's pspReference and the payment its originalReference (/online-payments/refund)."""
     return RefundReference(
-        connector_refund_id=_present(item.get("pspReference")),
-        connector_transaction_id=read_text(item.get("originalReference")),
+        connector_refund_id=_present(item, "pspReference"),
+        connector_transaction_id=read_text(item.get("originalReference"), field="originalReference"),
     )
 
 
-def _present(value: object) -> str:
-    text = read_text(value)
+def _present(item: Mapping[str, Any], field: str) -> str:
+    """What the event is about."""
+    text = read_text(item.get(field), field=field)
     if not text:
-        raise MalformedAnswer("an event that does not say what it is about")
+        raise MalformedAnswer(f"{field} is missing")
     return text
 
 
 def _failure(code: str, item: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    reason = read_text(item.get("reason"), longest=10_000)
-    acquirer = (read_text(extra.get(f"acquirerError{part}"), longest=10_000) for part in ("Code", "Description"))
+    reason = read_text(item.get("reason"), longest=10_000, field="reason")
+    acquirer = (read_text(extra.get(name), longest=10_000, field=name) for name in _ACQUIRER_ERRORS)
     return {
         "error_code": reason if reason in FAILURE_REASONS else code,
         "error_message": "; ".join(filter(None, (reason, *acquirer)))[:500],
@@ -212,7 +216,7 @@ def _failure(code: str, item: Mapping[str, Any], extra: Mapping[str, Any]) -> di
 def _amount(amount: Mapping[str, Any]) -> Money | None:
     if not amount:
         return None
-    value, currency = amount.get("value"), read_text(amount.get("currency"))
+    value, currency = amount.get("value"), read_text(amount.get("currency"), field="currency")
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
         value = int(value)
     if not is_currency(currency) and currency not in CURRENCY_EXPONENTS:
@@ -234,8 +238,9 @@ def _acquirer_reference_number(extra: Mapping[str, Any]) -> str:
 
 def _report(item: Mapping[str, Any], circumstances: Mapping[str, Any]) -> list[Item]:
     """/reporting/automatically-get-reports: the file's name is the pspReference and its address the reason."""
-    url = read_text(item.get("reason"), longest=2_000)
-    return [Hint(report=ReportReference(read_text(item.get("pspReference")), url), **circumstances)]
+    name = read_text(item.get("pspReference"), field="pspReference")
+    url = read_text(item.get("reason"), longest=2_000, field="reason")
+    return [Hint(report=ReportReference(name, url), **circumstances)]
 
 
 def _content_digest(item: Mapping[str, Any]) -> str:

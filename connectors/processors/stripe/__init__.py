@@ -1,7 +1,9 @@
-"""Pure: Stripe. Refunds are retrieved, listed and announced; an event feed of 30 days closes the gaps.
+"""Pure: Stripe. Refunds are retrieved, listed and announced; an event feed of 30 days closes the gaps. What was booked
+is listed as balance transactions, and read from the payout reconciliation report, which is fetched when somebody has
+had one made.
 
 Sources, by path below docs.stripe.com (API version 2026-06-24.dahlia, as pinned by stripe-python): /api/refunds,
-/api/events, /refunds, /webhooks, /currencies, /keys.
+/api/events, /api/balance_transactions, /api/files, /refunds, /reports/api, /webhooks, /currencies, /keys.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 import httpx
@@ -21,6 +23,7 @@ from connectors.contract import (
     Delivery,
     Endpoint,
     Fact,
+    ForeignAddress,
     Item,
     MalformedAnswer,
     Operation,
@@ -28,6 +31,10 @@ from connectors.contract import (
     RefundNotFound,
     RefundReference,
     Refused,
+    ReportItem,
+    ReportLines,
+    ReportReference,
+    SettlementPage,
     SignatureExpired,
     SignatureInvalid,
     Window,
@@ -36,12 +43,15 @@ from connectors.contract import (
     read_object,
     read_text,
 )
-from connectors.processors.stripe import settings
+from connectors.processors.stripe import balance, reports, settings, telling
 from connectors.processors.stripe.objects import EVENTS, STAGES, event_items, id_of, refund_fact
 from connectors.signatures import equal_hex, hmac_sha256
 
 API_VERSION = "2026-06-24.dahlia"
-PAGE_SIZE = 100
+
+# /reports/api: a report's file is downloaded from a host of its own.
+_FILES = "https://files.stripe.com"
+_FILE_PATH = r"/v1/files/[A-Za-z0-9_]{1,255}/contents"
 
 # Ids are never judged by their prefix: pyr_… and others stand beside re_… (/refunds).
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -55,25 +65,28 @@ class Stripe(Connector):
     Options = settings.Options
     WebhookSecrets = settings.WebhookSecrets
     stages = STAGES
-    # /refunds#failed-refunds. The money of a failed refund is back in the merchant's balance; nobody retries it.
-    failure_reasons = {
-        "lost_or_stolen_card": "The card was reported lost or stolen, so the bank sent the refund back. "
-        "Another way to pay the customer is needed.",
-        "expired_or_canceled_card": "The card or account is closed or expired, so the bank could not deliver it.",
-        "charge_for_pending_refund_disputed": "The customer opened a dispute with the bank; the money is handled "
-        "there, so the refund stopped to avoid paying twice.",
-        "insufficient_funds": "The merchant's balance did not cover the refund in time; it must be sent again.",
-        "declined": "The bank or payment partner declined the refund.",
-        "merchant_request": "The merchant cancelled this refund.",
-        "unknown": "The bank returned the refund without a reason.",
-    }
-    # /currencies: ISK and UGX are sent with two decimals although they have none; MGA with none.
-    currency_exponents = {"ISK": 2, "UGX": 2, "MGA": 0}
+    failure_reasons = telling.FAILURE_REASONS
+    failure_causes = telling.FAILURE_CAUSES
+    payment_methods = telling.PAYMENT_METHODS
+    credited_within_bank_days = telling.CREDITED_WITHIN_BANK_DAYS
+    # /refunds: up to seven business days after the refund.
+    reference_follows = True
+    currency_exponents = reports.CURRENCY_EXPONENTS
     allowed_requests = (
         AllowedRequest("GET", r"/v1/refunds"),
         AllowedRequest("GET", r"/v1/refunds/[A-Za-z0-9_-]{1,255}"),
         AllowedRequest("GET", r"/v1/events"),
+        AllowedRequest("GET", r"/v1/balance_transactions"),
+        AllowedRequest("GET", _FILE_PATH),
     )
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return (self.account.base_url, self._files)
+
+    @property
+    def _files(self) -> str:
+        return _FILES if self.account.environment in self.environments else self.account.base_url
 
     def authorization(self, token: str) -> Mapping[str, str]:
         """/api/authentication, /api/versioning, /connect/authentication."""
@@ -109,6 +122,32 @@ class Stripe(Connector):
         params = [("created[gte]", str(math.floor(since.timestamp())))]
         params += [("types[]", event_type) for event_type in EVENTS]
         return (yield from self._page("/v1/events", params, cursor, event_items))
+
+    def list_settlement(self, since: dt.datetime, cursor: str | None) -> Operation[SettlementPage]:
+        """Type after type, each newest first (/api/balance_transactions/list); the cursor is "type" or "type:id"."""
+        kind, _, after = (cursor or balance.TYPES[0]).partition(":")
+        if kind not in balance.TYPES:
+            raise MalformedAnswer("not a cursor of this listing")
+        params = [("type", kind), ("created[gte]", str(math.floor(since.timestamp()))), ("expand[]", "data.source")]
+        wires, next_id = yield from self._wires("/v1/balance_transactions", params, after or None)
+        items = tuple(read_each(wires, balance.refund_lines))
+        if next_id is not None:
+            return SettlementPage(items, f"{kind}:{next_id}")
+        later = balance.TYPES[balance.TYPES.index(kind) + 1 :]
+        return SettlementPage(items, later[0] if later else None)
+
+    def report_request(self, report: ReportReference) -> httpx.Request:
+        """The address is that of the file's contents, at the host of files and nowhere else (/api/files)."""
+        path = report.url.removeprefix(self._files)
+        if not report.url.startswith(self._files) or not re.fullmatch(_FILE_PATH, path):
+            raise ForeignAddress(f"{self.label}: the report's address is not one of its files")
+        return self.get(path, base=self._files)
+
+    def reads_report(self, report: ReportReference) -> bool:
+        return reports.is_readable(report.name)
+
+    def read_report(self, lines: ReportLines) -> Iterator[ReportItem]:
+        return reports.read(lines)
 
     def check_credentials(self) -> Operation[str]:
         """A key works for one mode only (/keys), and live and test share one address: a mix-up would look like 404."""
@@ -168,19 +207,24 @@ class Stripe(Connector):
         cursor: str | None,
         read: Callable[[Any], Iterable[Item]],
     ) -> Operation[Page]:
-        """/api/pagination: the id of a page's last object starts the next one."""
-        paging = [("limit", str(PAGE_SIZE))]
-        if cursor is not None:
-            paging.append(("starting_after", cursor))
+        wires, next_cursor = yield from self._wires(path, params, cursor)
+        return Page(tuple(read_each(wires, read)), next_cursor)
+
+    def _wires(
+        self, path: str, params: list[tuple[str, str]], after: str | None
+    ) -> Operation[tuple[list[Any], str | None]]:
+        """/api/pagination: the objects of a page; its last one's id starts the next page, None where there is none."""
+        paging = [("limit", str(self.page_size))]
+        if after is not None:
+            paging.append(("starting_after", after))
         answer = self.answer((yield self.get(path, params + paging)))
         wires = _list_of(answer)
-        items = tuple(read_each(wires, read))
         if answer.get("has_more") is False:
-            return Page(items)
-        next_cursor = id_of(wires[-1]) if wires else ""
-        if answer.get("has_more") is not True or next_cursor in ("", cursor):
+            return wires, None
+        next_id = id_of(wires[-1]) if wires else ""
+        if answer.get("has_more") is not True or next_id in ("", after):
             raise MalformedAnswer(f"{self.label} does not say whether there is more, or where it starts")
-        return Page(items, next_cursor)
+        return wires, next_id
 
 
 def _list_of(answer: object) -> list[Any]:

@@ -15,8 +15,8 @@ class Credentials:
     api_key: Secret = field(
         metadata={
             "label": "Restricted API key",
-            "help": "rk_live_… or rk_test_… with Read on Charges and Refunds, PaymentIntents, Balance, Payouts and "
-            "Events, and None on everything else. A full secret key (sk_live_…) could move money: do not use one.",
+            "help": "rk_live_… or rk_test_… with Read on Charges and Refunds, PaymentIntents, Balance, Payouts, "
+            "Events and Files, and None on everything else. A full secret key (sk_live_…) could move money: use none.",
             "required": True,
         }
     )

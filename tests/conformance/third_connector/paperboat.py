@@ -20,8 +20,10 @@ from connectors.contract import (
     Delivery,
     Endpoint,
     Fact,
+    FailureCause,
     Item,
     MalformedAnswer,
+    MethodFamily,
     Operation,
     Page,
     RefundNotFound,
@@ -68,6 +70,8 @@ class Paperboat(Connector):
     WebhookSecrets = PaperboatSecrets
     stages = {"sailing": Stage.PENDING, "landed": Stage.SUCCEEDED, "sunk": Stage.FAILED}
     failure_reasons = {"storm": "The sea was too rough; the refund must be sent again."}
+    failure_causes = {"storm": FailureCause.OUR_SIDE}
+    payment_methods = {"hull": MethodFamily.CARD, "crate": MethodFamily.VOUCHER}
     allowed_requests = (AllowedRequest("GET", r"/boats(/[a-zA-Z0-9]{1,40})?"),)
 
     def authorization(self, token: str) -> Mapping[str, str]:
