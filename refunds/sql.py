@@ -76,8 +76,15 @@ def _arrays(columns: Mapping[str, str], rows: Sequence[Row]) -> list[str]:
     ]
 
 
+_UNQUOTED = frozenset({"bigint", "integer", "smallint", "boolean", "numeric"})
+
+
 def _array_literal(kind: str, values: Sequence[Any]) -> str:
     """A PostgreSQL array as text. The driver's own way of writing arrays took a third of the time of a batch."""
+    if kind in _UNQUOTED:
+        return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+    if kind == "timestamptz":
+        return "{" + ",".join(["NULL" if value is None else f'"{value}"' for value in values]) + "}"
     if kind in ("text", "jsonb") and None not in values:
         # Texts hold no NUL, so it can stand between them until all of them are escaped at once.
         texts = "\0".join(values).replace("\\", "\\\\").replace('"', '\\"').replace("\0", '","')
@@ -85,16 +92,13 @@ def _array_literal(kind: str, values: Sequence[Any]) -> str:
     return "{" + ",".join([_element(value) for value in values]) + "}"
 
 
-def _element(value: Any) -> str:
+def _element(value: str | bytes | None) -> str:
     if value is None:
         return "NULL"
-    if isinstance(value, str):
-        value = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{value}"'
     if isinstance(value, bytes):
         return f'"\\\\x{value.hex()}"'
-    # Numbers and truth need no quotes, moments do.
-    return f'"{value}"' if isinstance(value, dt.datetime) else str(value)
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Three parties compared: our books, the processor, the settlement. It writes breaks, and corrects nothing."""

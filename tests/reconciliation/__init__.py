@@ -1,0 +1,1 @@
+"""Reconciliation: the books, the ladder, the breaks."""
