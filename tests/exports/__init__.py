@@ -1,0 +1,1 @@
+"""Exports: the rows, the presentation, the files, who may have them."""
