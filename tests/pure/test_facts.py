@@ -45,13 +45,21 @@ def shown_in_every_order(*observations: Observed) -> State:
 def _comparable(state: State) -> tuple[object, ...]:
     return (
         state.winning_key, state.stage, state.native_status, state.first_success_key, state.first_failure_key,
-        state.unrecognized_at, tuple(sorted((k, str(v)) for k, v in state.attributes.items())),
+        state.received_at, state.source, state.unrecognized_at,
+        tuple(sorted((k, str(v)) for k, v in state.attributes.items())),
     )  # fmt: skip
 
 
 def test_a_retried_pending_that_arrives_after_succeeded_changes_nothing():
     state = shown_in_every_order(webhook(Stage.SUCCEEDED, at=60), webhook(Stage.PENDING, at=10, received=300))
     assert state.stage is Stage.SUCCEEDED
+
+
+def test_of_two_events_of_one_moment_that_say_the_same_the_first_to_come_is_the_evidence():
+    first = webhook(Stage.SUCCEEDED, at=60, received=61, event_id="evt_refund_updated")
+    second = webhook(Stage.SUCCEEDED, at=60, received=62, event_id="evt_charge_refund_updated")
+    assert (first.key, first.identity == second.identity) == (second.key, False)
+    assert shown_in_every_order(first, second).received_at == first.received_at
 
 
 def test_a_slow_get_that_read_pending_before_the_webhook_loses_to_it():

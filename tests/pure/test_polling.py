@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from connectors.contract import Connector, Status
+from connectors.contract import Connector, MethodFamily, ReferenceState, Stage, Status
 from refunds import polling
 
 
@@ -80,3 +80,58 @@ def test_the_breaker_opens_after_five_failures_and_doubles_up_to_an_hour():
 def test_the_bucket_fills_with_time_and_holds_one_second():
     assert polling.permits(tokens=0, seconds=0.5, per_second=5) == 2.5
     assert polling.permits(tokens=0, seconds=100, per_second=5) == 5
+
+
+class SendsReferencesLate(WithList):
+    reference_follows = True
+    payment_methods = {"visa": MethodFamily.CARD}
+
+
+WANTED = {
+    "stage": Stage.SUCCEEDED, "kind": "refund", "method": "visa", "arn": "", "reference_state": ReferenceState.PENDING,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"reference_state": ""}, True),
+        ({"reference_state": ReferenceState.AVAILABLE}, True),
+        ({"method": "sepa_debit"}, True),
+        ({"method": "sepa_debit", "reference_state": ""}, False),
+        ({"reference_state": ReferenceState.UNAVAILABLE}, False),
+        ({"arn": "24011234567890123456783"}, False),
+        ({"kind": "reversal"}, False),
+        ({"stage": Stage.VOIDED}, False),
+        ({"stage": Stage.FAILED}, False),
+        ({"stage": Stage.PENDING}, False),
+    ],
+)
+def test_an_arn_is_wanted_as_long_as_one_may_come(changes, expected):
+    assert polling.wants_reference(SendsReferencesLate, **{**WANTED, **changes}) is expected
+    assert not polling.wants_reference(WithList, **{**WANTED, **changes})
+
+
+def wait_for_arn(connector: type[Connector], *, age: float, done: int) -> dt.timedelta | None:
+    return polling.next_poll(
+        Status.SUCCEEDED, connector=connector, age=days(age), polls_done=done, reference_wanted=True, jitter=0
+    )  # fmt: skip
+
+
+def test_asking_for_the_arn_decays_and_ends_after_a_month():
+    assert [wait_for_arn(SendsReferencesLate, age=1, done=n) for n in range(6)] == [
+        days(0.5), days(1), days(2), days(4), days(4), days(4),
+    ]  # fmt: skip
+    assert wait_for_arn(SendsReferencesLate, age=25.9, done=9) == days(4)
+    assert wait_for_arn(SendsReferencesLate, age=26.1, done=9) is None
+
+
+def test_where_a_refund_is_asked_about_daily_anyway_the_arn_changes_little():
+    assert wait_for_arn(WithGet, age=1, done=0) == days(0.5)
+    assert wait_for_arn(WithGet, age=1, done=5) == days(1)
+    assert wait_for_arn(WithGet, age=40, done=5) == days(7)
+
+
+def test_nobody_is_asked_who_cannot_be():
+    assert wait_for_arn(WithNothing, age=1, done=0) is None
