@@ -126,6 +126,12 @@ def key(as_of: dt.datetime, stage: Stage, source: Source, assertion: str) -> str
     return f"{microseconds:017d}{stage.value}{source.rank}{assertion}"
 
 
+def settlement_key(moment: dt.datetime, stage: Stage, *, settled: bool) -> str:
+    """The place of a change of what is shown that settlement lines made; no fact has it, and none competes with it."""
+    said = hashlib.blake2b(f"settled: {settled}".encode(), digest_size=8).hexdigest()
+    return key(moment, stage, Source.CLAIM, said)
+
+
 def assertion_digest(fact: Fact, attributes: Mapping[str, AttributeValue]) -> str:
     """What the fact says, without when and by which road: facts of one digest say the same."""
     said = f"{fact.native_status}\x1f{fact.stage}\x1f" + "\x1f".join(f"{k}={v}" for k, v in attributes.items())
@@ -274,7 +280,7 @@ def _with_counted(state: State, observed: Observed) -> State:
         first = getattr(state, evidence)
         if not first or observed.key < first:
             changes[evidence] = observed.key
-    if observed.key > state.winning_key:
+    if observed.key > state.winning_key or (observed.key == state.winning_key and _told_before(observed, state)):
         changes.update(
             winning_key=observed.key,
             stage=observed.stage,
@@ -284,6 +290,13 @@ def _with_counted(state: State, observed: Observed) -> State:
             received_at=observed.received_at,
         )
     return replace(state, **changes) if changes else state
+
+
+def _told_before(observed: Observed, state: State) -> bool:
+    """Two events of one moment that say the same have the same key: the one that was here first is the evidence."""
+    if state.received_at is None:
+        return False
+    return (observed.received_at, observed.source) < (state.received_at, state.source)
 
 
 _EVIDENCE: Mapping[Stage | None, str] = {

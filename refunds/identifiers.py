@@ -37,7 +37,7 @@ _EXPLANATIONS = {
     Kind.EMAIL: "a customer's e-mail address",
     Kind.AMOUNT: "an amount with its currency",
     Kind.LAST4: "the last four digits of a card",
-    Kind.DATE: "the day a refund was made (UTC)",
+    Kind.DATE: "the day a refund was made",
 }
 
 

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from connectors.models import ConnectorAccount
 from refunds.models import ApiToken, Refund, RefundQuerySet, Scope
@@ -23,11 +23,23 @@ class Action(enum.StrEnum):
     SYNC_REFUNDS = "ask the processor now"
     HANDLE_EVENTS = "hand in processors' events"
     EXPORT_REPORTS = "download reports"
+    EXPORT_EVERYTHING = "download more than a thousand rows at once"
+    SEE_CASES = "see notes, tags and who works on a refund"
+    WORK_CASES = "write notes, assign, tag and save views"
     SEE_PERSONAL_DATA = "see customers' personal data"
-    IMPORT_REPORTS = "see and import status reports"
+    SEE_SETTLEMENT = "see when refunds were settled, their fees and payouts"
+    IMPORT_REPORTS = "see and import status and settlement reports"
+    SEE_RECONCILIATION = "see runs, breaks and our books"
+    RECONCILE = "import our books and start runs"
+    CLOSE_PERIODS = "close, lock and reopen periods"
+    SEE_BREAKS = "see breaks and what the parties say"
+    DECIDE_BREAKS = "decide about breaks and matches"
+    SECOND_DECISIONS = "approve what somebody else decided"
     SEE_DELIVERIES = "see webhook deliveries"
     REPLAY_DELIVERIES = "replay webhook deliveries"
+    DISMISS_DELIVERIES = "dismiss webhook deliveries"
     EDIT_ACCOUNTS = "edit accounts, endpoints and secrets"
+    EDIT_TEXTS = "edit the texts for customers"
     MANAGE_ACCESS = "manage users, roles and tokens"
 
 
@@ -36,17 +48,47 @@ class Role(enum.StrEnum):
     FINANCE = "finance"
     ENGINEER = "engineer"
     ADMIN = "admin"
+    AUDITOR = "auditor"
 
 
-_EVERYBODY = frozenset({Action.READ_REFUNDS, Action.SYNC_REFUNDS, Action.EXPORT_REPORTS})
-_FINANCE = _EVERYBODY | {Action.IMPORT_REPORTS}
-_ENGINEER = _FINANCE | {Action.SEE_DELIVERIES, Action.REPLAY_DELIVERIES, Action.EDIT_ACCOUNTS}
+_EVERYBODY = frozenset(
+    {
+        Action.READ_REFUNDS,
+        Action.SYNC_REFUNDS,
+        Action.EXPORT_REPORTS,
+        Action.SEE_BREAKS,
+        Action.SEE_CASES,
+        Action.WORK_CASES,
+    }
+)
+_BEHIND_THE_COUNTER = _EVERYBODY | {
+    Action.IMPORT_REPORTS, Action.SEE_SETTLEMENT, Action.SEE_RECONCILIATION, Action.EXPORT_EVERYTHING,
+}  # fmt: skip
+_ENGINEER = _BEHIND_THE_COUNTER | {
+    Action.SEE_DELIVERIES, Action.REPLAY_DELIVERIES, Action.DISMISS_DELIVERIES, Action.EDIT_ACCOUNTS,
+}  # fmt: skip
 
 ROLES: Mapping[Role, frozenset[Action]] = {
     Role.SUPPORT: _EVERYBODY,
-    Role.FINANCE: _FINANCE,
+    # Whoever keeps the machine running sees what was compared, and has no part in it.
+    Role.FINANCE: _BEHIND_THE_COUNTER
+    | {Action.RECONCILE, Action.CLOSE_PERIODS, Action.DECIDE_BREAKS, Action.SECOND_DECISIONS},
     Role.ENGINEER: _ENGINEER,
-    Role.ADMIN: _ENGINEER | {Action.MANAGE_ACCESS, Action.SEE_PERSONAL_DATA},
+    # An admin decides nothing, but can be the second person where finance is one person only.
+    Role.ADMIN: _ENGINEER
+    | {Action.MANAGE_ACCESS, Action.SEE_PERSONAL_DATA, Action.SECOND_DECISIONS, Action.EDIT_TEXTS},
+    # Reads, asks no processor, changes nothing.
+    Role.AUDITOR: frozenset(
+        {
+            Action.READ_REFUNDS,
+            Action.EXPORT_REPORTS,
+            Action.EXPORT_EVERYTHING,
+            Action.SEE_SETTLEMENT,
+            Action.SEE_RECONCILIATION,
+            Action.SEE_BREAKS,
+            Action.SEE_CASES,
+        }
+    ),
 }
 
 SCOPES: Mapping[Scope, Action] = {
@@ -56,6 +98,13 @@ SCOPES: Mapping[Scope, Action] = {
     Scope.EVENTS_WRITE: Action.HANDLE_EVENTS,
     Scope.REPORTS_READ: Action.EXPORT_REPORTS,
     Scope.PII_READ: Action.SEE_PERSONAL_DATA,
+    Scope.SETTLEMENT_READ: Action.SEE_SETTLEMENT,
+    Scope.RECONCILIATION_WRITE: Action.RECONCILE,
+    # Not enough alone: whoever issued the token must be allowed to, and it counts as their step.
+    Scope.PERIODS_CLOSE: Action.CLOSE_PERIODS,
+    Scope.RECONCILIATION_DECIDE: Action.DECIDE_BREAKS,
+    Scope.CASES_READ: Action.SEE_CASES,
+    Scope.CASES_WRITE: Action.WORK_CASES,
 }
 
 
@@ -80,6 +129,51 @@ def refunds_of(actor: Actor) -> RefundQuerySet:
     return Refund.objects.all()
 
 
+MOST_ROWS_AT_THE_COUNTER = 1_000
+"""What support may download at once."""
+
+
+def may_export(actor: Actor, needed: Action) -> bool:
+    """Whether the actor may export rows that need this action. A token that may read reports may read what
+    reconciliation found, as everywhere in the API."""
+    if not may(actor, Action.EXPORT_REPORTS):
+        return False
+    return may(actor, needed) or (isinstance(actor, ApiToken) and needed is Action.SEE_RECONCILIATION)
+
+
+def columns_for(actor: Actor, needing: tuple[Action, ...]) -> set[Action]:
+    """Which of these actions' columns the actor gets."""
+    return {action for action in needing if may_export(actor, action)}
+
+
+def most_exported(actor: Actor) -> int | None:
+    """How many rows the actor may download at once; None: any number."""
+    if isinstance(actor, ApiToken) or may(actor, Action.EXPORT_EVERYTHING):
+        return None
+    return MOST_ROWS_AT_THE_COUNTER
+
+
+def roles_that_may(action: Action) -> list[Role]:
+    return [role for role in Role if action in ROLES[role]]
+
+
+def roles_of(user: User) -> list[Role]:
+    """The roles somebody has; a superuser is an admin."""
+    if user.is_superuser:
+        return [Role.ADMIN]
+    names = _role_names(user)
+    return [role for role in Role if role in names]
+
+
+def people_who_may(action: Action) -> QuerySet[User]:
+    """Everybody whose role allows this, by name."""
+    roles = roles_that_may(action)
+    able = Q(groups__name__in=roles)
+    if Role.ADMIN in roles:
+        able |= Q(is_superuser=True)
+    return User.objects.filter(able, is_active=True).distinct().order_by("username")
+
+
 def _actions_of(actor: Actor) -> frozenset[Action]:
     if isinstance(actor, ApiToken):
         return frozenset(SCOPES[scope] for scope in Scope if scope in actor.scopes and scope in SCOPES)
@@ -87,9 +181,14 @@ def _actions_of(actor: Actor) -> frozenset[Action]:
         return frozenset()
     if actor.is_superuser:
         return ROLES[Role.ADMIN]
-    # Asked many times a page; the groups are read once for each user object.
-    names: set[str] | None = getattr(actor, "_role_names", None)
-    if names is None:
-        names = set(actor.groups.values_list("name", flat=True))
-        setattr(actor, "_role_names", names)  # noqa: B010
+    names = _role_names(actor)
     return frozenset(action for role in Role if role in names for action in ROLES[role])
+
+
+def _role_names(user: User) -> set[str]:
+    # Asked many times a page; the groups are read once for each user object.
+    names: set[str] | None = getattr(user, "_role_names", None)
+    if names is None:
+        names = set(user.groups.values_list("name", flat=True))
+        setattr(user, "_role_names", names)  # noqa: B010
+    return names

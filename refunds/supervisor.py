@@ -28,7 +28,7 @@ from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
 from refunds.models import Heartbeat
-from refunds.ticker import put_tick_when_due
+from refunds.ticker import put_tick_when_due, ring_again
 
 log = structlog.get_logger(__name__)
 
@@ -126,6 +126,7 @@ class Supervisor:
         try:
             close_old_connections()
             put_tick_when_due()
+            ring_again()
             beat = Heartbeat.last_of(self._name)
             if beat != self._last_beat:
                 self._last_beat, self._heard_at = beat, now

@@ -11,6 +11,7 @@ from django.db import close_old_connections, connection
 
 from connectors import webhooks
 from refunds import services
+from refunds.models import UsualTime
 
 
 def _no_processor(request: httpx.Request) -> httpx.Response:
@@ -30,6 +31,14 @@ def _fresh_doors() -> Iterator[None]:
     webhooks.forget_doors()
     yield
     webhooks.forget_doors()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_usual_times() -> Iterator[None]:
+    """What a process has read of usual times ends with the test."""
+    UsualTime.forget_what_was_read()
+    yield
+    UsualTime.forget_what_was_read()
 
 
 @pytest.fixture

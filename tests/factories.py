@@ -12,6 +12,7 @@ from connectors.contract import Fact, Money, Stage
 from connectors.models import ConnectorAccount, WebhookEndpoint
 from refunds.models import ApiToken, Refund, Scope
 from refunds.permissions import Role
+from refunds.reconciliation.models import LineMovement, Payout, SettledLine
 
 T0 = dt.datetime(2026, 3, 14, 10, 0, tzinfo=dt.UTC)
 """A moment in the past that tests count from."""
@@ -85,3 +86,31 @@ def fact(refund_id: str = "re_1", stage: Stage | None = Stage.SUCCEEDED, *, at: 
 
 def euros(minor_amount: int) -> Money:
     return Money(minor_amount, "EUR")
+
+
+class SettledLineFactory(factory.django.DjangoModelFactory[SettledLine]):
+    """A booked refund of the settlement, in the payment's own currency and without a fee."""
+
+    class Meta:
+        model = SettledLine
+
+    account = factory.declarations.SubFactory(AccountFactory)
+    line_id = factory.declarations.Sequence(lambda n: f"line_{n}")
+    movement = LineMovement.REFUND
+    minor_amount = 1000
+    currency = "EUR"
+    net_minor_amount = factory.declarations.LazyAttribute(lambda line: -line.minor_amount)
+    net_currency = factory.declarations.SelfAttribute("currency")
+    booked_at = T0
+    received_at = T0
+
+
+class PayoutFactory(factory.django.DjangoModelFactory[Payout]):
+    class Meta:
+        model = Payout
+
+    account = factory.declarations.SubFactory(AccountFactory)
+    payout_id = factory.declarations.Sequence(lambda n: f"po_{n}")
+    currency = "EUR"
+    paid_at = T0
+    first_seen_at = T0

@@ -145,9 +145,10 @@ def _check_evidence() -> None:
     """Each shown state is the fold of its observations, and each change was announced once, in order."""
     for refund in Refund.objects.prefetch_related("observations")[:300]:
         assert history.fold(list(refund.observations.all())).winning_key == refund.winning_key
-    announced: dict[int, list[str]] = {}
-    for refund_id, key in OutboxEvent.objects.order_by("id").values_list("refund_id", "winning_key"):
-        announced.setdefault(refund_id, []).append(key)
+    announced: dict[int, list[tuple[str, bool]]] = {}
+    told = OutboxEvent.objects.order_by("id").values_list("refund_id", "winning_key", "returned_after_success")
+    for refund_id, key, returned in told:
+        announced.setdefault(refund_id, []).append((key, returned))
     assert all(keys == sorted(set(keys)) for keys in announced.values())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.util
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -16,9 +17,10 @@ from django.test import Client
 from django.utils import timezone
 
 from connectors import processors, registry
+from connectors.contract import NotSupported
 from connectors.models import ConnectorAccount, from_plain
 from refunds import services
-from refunds.models import Refund, Scope
+from refunds.models import Refund, ReportSource, Scope
 from refunds.permissions import Role
 from tests.factories import AccountFactory, EndpointFactory, UserFactory, api_token
 
@@ -38,7 +40,7 @@ def _joined() -> Iterator[None]:
     processors.__path__.remove(str(FOLDER))
     sys.modules.pop("connectors.processors.paperboat", None)
     registry.connectors.cache_clear()
-    services.deliveries._connectors.pop("paperboat", None)
+    services.reading._connectors.pop("paperboat", None)
 
 
 @pytest.fixture
@@ -98,6 +100,16 @@ def test_its_webhook_moves_a_refund_that_api_and_page_show(account):
     staff = Client()
     staff.force_login(UserFactory.create(role=Role.SUPPORT))
     assert b"Paperboat" in staff.get(f"/refunds/{refund.pk}/").content
+
+
+def test_no_report_is_taken_of_a_processor_that_makes_none(account):
+    with pytest.raises(NotSupported, match="Paperboat has no report files"):
+        services.keep_report(account, "x.csv", io.BytesIO(b"a,b"), source=ReportSource.UPLOAD)
+    AccountFactory.create(name="cards", connector="adyen")
+    staff = Client()
+    staff.force_login(UserFactory.create(role=Role.FINANCE))
+    page = staff.get("/status-reports/").content
+    assert (b'value="cards"' in page, b'value="boats"' in page) == (True, False)
 
 
 def test_its_get_answers_live(account):

@@ -15,7 +15,6 @@ status                                               what our side believes: PEN
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +25,7 @@ from connectors.contract import Money, Status
 from connectors.money import MAXIMUM_MINOR_AMOUNT, MoneyError, exponent, from_major
 from refunds.models import Refund
 from refunds.services import Registration
+from refunds.sheets import Fault, Sheet, what_is_odd
 
 REQUIRED = ("connector_refund_id", "currency")
 _AMOUNTS = ("minor_amount", "major_amount")
@@ -36,23 +36,10 @@ _TEXTS = (
 _CUSTOMER = {"customer_name": "name", "customer_email": "email", "customer_language": "language"}
 COLUMNS = (*REQUIRED, *_AMOUNTS, *_PAYMENT, *_TEXTS, *_CUSTOMER, "card_last4", "requested_at", "status")
 _LONGEST = 255
-_UNSTORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class BadFile(ValueError):
     """The file as a whole cannot be read; the message says where and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong with one row."""
-
-    line: int
-    column: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"line {self.line}, {self.column}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,41 +55,20 @@ class RegistrationFile:
     """The rows of an open file (text, surrogates standing for bytes that are not UTF-8)."""
 
     def __init__(self, lines: Iterable[str], *, exponents: Mapping[str, int]) -> None:
-        self._lines, self._exponents = iter(lines), exponents
-        heading = next(self._lines, "")
-        delimiter = max(",;\t", key=heading.count)
-        self._columns = [name.strip() for name in next(csv.reader([heading], delimiter=delimiter), [])]
-        self._reader = csv.reader(self._lines, delimiter=delimiter, strict=True)
-        _check_heading(self._columns)
+        self._sheet, self._exponents = Sheet(lines), exponents
+        _check_heading(self._sheet.headings)
 
     @property
     def ignored(self) -> list[str]:
         """Columns that mean nothing here; said, because one of them may be misspelt."""
-        return [name for name in self._columns if name not in COLUMNS]
+        return [name for name in self._sheet.headings if name not in COLUMNS]
 
     def __iter__(self) -> Iterator[Row]:
-        while True:
-            try:
-                cells = next(self._reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                reason = f"{error}; nothing after it was read"
-                yield Row(self._line, None, (Fault(self._line, "the row", reason),))
-                return
-            if any(cell.strip() for cell in cells):
-                yield self._row(cells)
+        for line, cells in self._sheet:
+            yield Row(line, None, (cells,)) if isinstance(cells, Fault) else self._row(line, cells)
 
-    @property
-    def _line(self) -> int:
-        return self._reader.line_num + 1
-
-    def _row(self, cells: list[str]) -> Row:
-        line = self._line
-        if len(cells) != len(self._columns):
-            reason = f"{len(cells)} cells under {len(self._columns)} headings"
-            return Row(line, None, (Fault(line, "the row", reason),))
-        reading = _Reading(line, dict(zip(self._columns, map(str.strip, cells), strict=True)), self._exponents)
+    def _row(self, line: int, cells: list[str]) -> Row:
+        reading = _Reading(line, dict(zip(self._sheet.headings, cells, strict=True)), self._exponents)
         registration = reading.registration()
         return Row(line, None if reading.faults else registration, tuple(reading.faults))
 
@@ -170,10 +136,8 @@ class _Reading:
 
     def _text(self, column: str, *, longest: int) -> str:
         text = self._cells.get(column, "")
-        if len(text) > longest:
-            self._fault(column, f"is longer than {longest} characters")
-        elif _UNSTORABLE.search(text):
-            self._fault(column, "holds control characters, or bytes that are not UTF-8")
+        if odd := what_is_odd(text, longest=longest):
+            self._fault(column, odd)
         return text
 
     def _read(self, column: str, read: Callable[[str], Any], *, default: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from refunds.models.access import ApiToken, Scope
 from refunds.models.alert import Alert, AlertKind
+from refunds.models.customer_text import CustomerText
 from refunds.models.heartbeat import Heartbeat
 from refunds.models.observation import Mark, Observation
 from refunds.models.outbox import OutboxEvent
-from refunds.models.polling import AccountPolling, Backfill, CreationWindow, Sighting
+from refunds.models.polling import AccountPolling, Backfill, CreationWindow, FailingRoad, Road, Sighting
 from refunds.models.refund import Refund, RefundQuerySet
 from refunds.models.report import (
     ReportSource,
@@ -15,6 +16,7 @@ from refunds.models.report import (
     StatusReportRowError,
 )
 from refunds.models.tally import TransitionTally
+from refunds.models.usual_time import UsualTime
 
 __all__ = [
     "AccountPolling",
@@ -23,6 +25,8 @@ __all__ = [
     "ApiToken",
     "Backfill",
     "CreationWindow",
+    "CustomerText",
+    "FailingRoad",
     "Heartbeat",
     "Mark",
     "Observation",
@@ -31,10 +35,12 @@ __all__ = [
     "RefundQuerySet",
     "ReportSource",
     "ReportState",
+    "Road",
     "Scope",
     "Sighting",
     "StatusReport",
     "StatusReportPart",
     "StatusReportRowError",
     "TransitionTally",
+    "UsualTime",
 ]

@@ -26,6 +26,10 @@ class Scope(models.TextChoices):
     PII_READ = "pii:read"
     SETTLEMENT_READ = "settlement:read"
     RECONCILIATION_WRITE = "reconciliation:write"
+    PERIODS_CLOSE = "periods:close"
+    RECONCILIATION_DECIDE = "reconciliation:decide"
+    CASES_READ = "cases:read"
+    CASES_WRITE = "cases:write"
 
 
 class ApiToken(models.Model):

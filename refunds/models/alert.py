@@ -14,6 +14,7 @@ class AlertKind(models.TextChoices):
     CREDENTIALS_REJECTED = "credentials_rejected"
     NOT_OURS = "not_ours", "delivery for another account or mode"
     DELIVERY_PARKED = "delivery_parked"
+    READER_DIED = "reader_died", "a process died at a delivery"
     SIGNATURES_FAIL = "signatures_fail"
     UNKNOWN_WORD = "unknown_word"
     RETURNED_AFTER_SUCCESS = "returned_after_success"
@@ -23,7 +24,13 @@ class AlertKind(models.TextChoices):
     TICK_FAILED = "tick_failed", "a step of the ticker fails"
     NOT_ITS_LOG = "not_its_log", "refund does not show its log"
     REPORT_FAILED = "report_failed", "status report missing"
+    SETTLEMENT_INCOMPLETE = "settlement_incomplete", "payouts that do not add up, or batches missing"
     REPORT_ROWS_UNREADABLE = "report_rows_unreadable", "rows of a status report unreadable"
+    REFUND_NOT_RECORDED = "refund_not_recorded", "refund that cannot be recorded"
+    DAY_NOT_LISTED = "day_not_listed", "a day that cannot be listed"
+    ROAD_FAILS = "road_fails", "a feed or listing does not come through"
+    ACCOUNT_NOT_POLLED = "account_not_polled", "an account's polling fails"
+    EXPORT_FAILED = "export_failed", "an export fails"
 
 
 class Alert(models.Model):
@@ -55,15 +62,16 @@ class Alert(models.Model):
     ) -> None:
         """Open the alert, or count it again where it is open already."""
         still_open = cls.objects.filter(kind=kind, subject=subject[:255], closed_at__isnull=True)
-        if still_open.update(count=F("count") + times, last_at=timezone.now(), message=message):
+        said = {"last_at": timezone.now(), "message": message, "account_id": account_id}
+        if still_open.update(count=F("count") + times, **said):
             return
         fresh = Alert(kind=kind, subject=subject[:255], message=message, account_id=account_id, count=times)
         Alert.objects.bulk_create([fresh], ignore_conflicts=True)
 
     @classmethod
-    def open_once(cls, kind: AlertKind, *, subject: str, message: str) -> None:
+    def open_once(cls, kind: AlertKind, *, subject: str, message: str, account_id: int | None = None) -> None:
         """Open the alert unless it is open: for a condition that lasts, rather than for something that happened."""
-        fresh = Alert(kind=kind, subject=subject[:255], message=message)
+        fresh = Alert(kind=kind, subject=subject[:255], message=message, account_id=account_id)
         Alert.objects.bulk_create([fresh], ignore_conflicts=True)
 
     @classmethod

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import Q
@@ -11,6 +13,9 @@ from connectors.contract import MarkKind, Stage
 from connectors.fields import IdentifierField
 from connectors.models import ConnectorAccount, WebhookDelivery
 from refunds.facts import KEY_LENGTH, Observed, Source, Standing
+
+if TYPE_CHECKING:
+    from refunds.models.refund import Refund
 
 
 class Observation(models.Model):
@@ -108,3 +113,14 @@ class Mark(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.event_type}"
+
+    @classmethod
+    def of(cls, refund: Refund, *, known_at: dt.datetime | None = None) -> list[Mark]:
+        """Marks of a refund and of its payment, those we had been told of by `known_at`: one index each."""
+        marks = cls.objects.filter(account=refund.account_id)
+        if known_at is not None:
+            marks = marks.filter(received_at__lte=known_at)
+        found = list(marks.filter(connector_refund_id=refund.connector_refund_id))
+        if payments := [name for name in (refund.connector_transaction_id, refund.other_transaction_id) if name]:
+            found += marks.filter(connector_transaction_id__in=payments)
+        return list({mark.pk: mark for mark in found}.values())

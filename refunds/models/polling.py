@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Mapping
 
 from django.db import models
 from django.db.models import F, Q
@@ -31,10 +32,18 @@ class AccountPolling(models.Model):
     last_answer_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=300, blank=True, default="")
     last_error_at = models.DateTimeField(null=True, blank=True)
+    failing_since = models.DateTimeField(null=True, blank=True, help_text="Its turns end in an error of ours.")
     changes_since = models.DateTimeField(null=True, blank=True)
     changes_cursor = models.CharField(max_length=500, blank=True, default="")
-    changes_started_at = models.DateTimeField(null=True, blank=True)
+    changes_reached_at = models.DateTimeField(
+        null=True, blank=True, db_column="changes_started_at",
+        help_text="The newest change seen so far, by the processor's own dating.",
+    )  # fmt: skip
     next_changes_at = models.DateTimeField(default=timezone.now)
+    settlement_since = models.DateTimeField(null=True, blank=True)
+    settlement_cursor = models.CharField(max_length=500, blank=True, db_default="")
+    settlement_reached_at = models.DateTimeField(null=True, blank=True, db_column="settlement_started_at")
+    next_settlement_at = models.DateTimeField(null=True, blank=True, help_text="Empty: at once.")
 
     class Meta:
         verbose_name_plural = "account polling"
@@ -108,6 +117,43 @@ class AccountPolling(models.Model):
         AccountPolling.objects.filter(longer, pk=self.pk).update(paused_until=until, pause_reason=reason[:120])
 
 
+class Road(models.TextChoices):
+    """How news of refunds comes by asking, besides asking for one after the other."""
+
+    CHANGES = "changes", "change feed"
+    LIST = "list", "listing"
+    SETTLEMENT = "settlement", "listing of what was booked"
+
+
+ROADS_MAY_FAIL_FOR: Mapping[str, dt.timedelta] = {
+    Road.CHANGES: dt.timedelta(hours=1),
+    Road.LIST: dt.timedelta(hours=6),
+    Road.SETTLEMENT: dt.timedelta(days=1),
+}
+"""Then somebody is told."""
+
+
+class FailingRoad(models.Model):
+    """A road of one account that fails, while others may answer: since when, and why. The row goes when it comes
+    through."""
+
+    account = models.ForeignKey(ConnectorAccount, on_delete=models.CASCADE, related_name="+", db_index=False)
+    road = models.CharField(max_length=20, choices=Road.choices)
+    failures = models.PositiveIntegerField(default=0, help_text="In a row.")
+    since = models.DateTimeField()
+    error = models.CharField(max_length=300, default="")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "road"], name="failing_road_once")]
+
+    def __str__(self) -> str:
+        return f"{self.road} of account {self.account_id}"
+
+    def lasts(self, now: dt.datetime) -> bool:
+        """Whether it has failed for so long that somebody is to be told."""
+        return now - self.since > ROADS_MAY_FAIL_FOR[self.road]
+
+
 class CreationWindow(models.Model):
     """The refunds an account created on one day (UTC), listed again and again so that nothing stays unseen."""
 
@@ -118,6 +164,8 @@ class CreationWindow(models.Model):
     listed_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     refunds_seen = models.PositiveIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0, db_default=0, help_text="Since it was listed to the end.")
+    last_error = models.CharField(max_length=300, blank=True, default="", db_default="")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account", "day"], name="window_once")]
@@ -133,11 +181,15 @@ class Backfill(models.Model):
     account = models.ForeignKey(ConnectorAccount, on_delete=models.CASCADE, related_name="+")
     since = models.DateTimeField()
     until = models.DateTimeField()
+    asked_since = models.DateTimeField(
+        null=True, help_text="What was asked for, where this span only goes on from an earlier one's end."
+    )
     cursor = models.CharField(max_length=500, blank=True, default="", help_text="Of the next page; empty: the first.")
     pages = models.PositiveIntegerField(default=0)
     refunds = models.PositiveIntegerField(default=0)
     new = models.PositiveIntegerField(default=0)
     changed = models.PositiveIntegerField(default=0)
+    not_recorded = models.PositiveIntegerField(default=0, db_default=0)
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
 
@@ -145,11 +197,18 @@ class Backfill(models.Model):
         ordering = ["-id"]
 
     def __str__(self) -> str:
-        return f"{self.account_id}: {self.since:%Y-%m-%d %H:%M} to {self.until:%Y-%m-%d %H:%M} UTC"
+        return f"{self.account_id}: {self.span}"
+
+    @property
+    def span(self) -> str:
+        """The span of creation times, for people."""
+        since, until = self.since.astimezone(dt.UTC), self.until.astimezone(dt.UTC)
+        return f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC"
 
 
 class Sighting(models.Model):
-    """A refund somebody mentioned (a hint) that we hold no evidence of: asked about until it is found."""
+    """A refund somebody mentioned (a hint) that we hold no evidence of: asked about until it is found. Or one that
+    could not be recorded: asked about until it can be, whether we hold evidence of it or not."""
 
     account = models.ForeignKey(ConnectorAccount, on_delete=models.CASCADE, related_name="+", db_index=False)
     connector_refund_id = IdentifierField(max_length=255)
@@ -157,6 +216,9 @@ class Sighting(models.Model):
     seen_at = models.DateTimeField()
     next_poll_at = models.DateTimeField(null=True)
     polls_done = models.PositiveIntegerField(default=0)
+    not_recorded = models.CharField(
+        max_length=300, blank=True, default="", db_default="", help_text="Why it could not be recorded; empty: a hint."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["account", "connector_refund_id"], name="sighting_once")]

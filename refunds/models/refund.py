@@ -7,29 +7,44 @@ from typing import Any, Self
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 from django.utils import timezone
 
 from connectors.contract import RefundReference, Stage, Status
 from connectors.fields import IdentifierField
 from connectors.keyring import lookup_hash, ring
 from connectors.models import ConnectorAccount
-from refunds import facts, polling
+from refunds import expecting, facts, polling
 from refunds.facts import CLAIM_KEY, Source
 
 
 class RefundQuerySet(models.QuerySet["Refund"]):
+    FEW = 10_000
+
     def visible_in(self, accounts: models.QuerySet[ConnectorAccount]) -> Self:
         """Only refunds of these accounts."""
         return self.filter(account__in=accounts)
 
     def due(self, now: dt.datetime) -> Self:
-        """Those whose processor is to be asked now, the longest due first."""
-        return self.filter(next_poll_at__lte=now).order_by("next_poll_at")
+        """Those whose processor is to be asked now, the longest due first. Those that cannot be recorded are asked
+        about by their sighting, whose time moves on whatever their own row refuses."""
+        from refunds.models.polling import Sighting
+
+        sightings = Sighting.objects.filter(
+            account=OuterRef("account"), connector_refund_id=OuterRef("connector_refund_id")
+        )
+        due = self.filter(~Exists(sightings.exclude(not_recorded="")), next_poll_at__lte=now)
+        return due.order_by("next_poll_at")
 
     def stuck(self, now: dt.datetime) -> Self:
-        """Still pending long after a refund usually is done."""
-        return self.filter(status=Status.PENDING, created_at__lt=now - polling.STUCK_AFTER)
+        """Still pending for longer than refunds of their account and method usually are."""
+        from refunds.models.usual_time import UsualTime
+
+        return self.filter(UsualTime.is_stuck_at(now), status=Status.PENDING)
+
+    def stuck_since(self, moment: dt.datetime, now: dt.datetime) -> Self:
+        """Those that became stuck at this moment or later."""
+        return self.stuck(now).filter(created_at__gte=moment - polling.STUCK_AFTER)
 
     def returned(self) -> Self:
         """FAILED now although an earlier observation said SUCCEEDED: the customer was told otherwise."""
@@ -56,6 +71,15 @@ class RefundQuerySet(models.QuerySet["Refund"]):
             connector_transaction_id=""
         )
         return self.filter(Exists(by_refund) | Exists(by_payment) | Exists(by_other_id))
+
+    def among(self, ids: models.QuerySet[Any, int]) -> Self:
+        """Those whose ids another query gives.
+
+        Few ids are handed over one by one: given the query instead, PostgreSQL walks the refunds in the order of the
+        list and looks each up, which costs hundreds of milliseconds where the ids are rare and not evenly spread.
+        """
+        found = list(ids[: self.FEW + 1])
+        return self.filter(pk__in=set(found) if len(found) <= self.FEW else ids)
 
     def newest_first(self) -> Self:
         """The order every list is paged in; unique, so that a page can go on after any row."""
@@ -118,6 +142,13 @@ class Refund(models.Model):
     payment_minor_amount = models.BigIntegerField(null=True)
     payment_currency = models.CharField(max_length=3, db_default="")
 
+    # What settlement lines add up to, in the currency and units of the settlement; changes only through
+    # services.settling.
+    settlement_fee_minor_amount = models.BigIntegerField(null=True)
+    settlement_net_minor_amount = models.BigIntegerField(null=True)
+    settlement_currency = models.CharField(max_length=3, db_default="")
+    payout_id = IdentifierField(max_length=255, db_default="")
+
     # What else is known.
     claimed_status = models.CharField(max_length=9, db_default="")
     reason = models.CharField(max_length=500, db_default="")
@@ -138,7 +169,9 @@ class Refund(models.Model):
     registered_at = models.DateTimeField(null=True)
     first_seen_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now(), help_text="When what is shown last changed.")
-    settled_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(
+        null=True, help_text="When its money was booked; empty again once the money has come back."
+    )
     checked_at = models.DateTimeField(null=True, help_text="When the processor was last asked and answered.")
     last_answer = models.CharField(max_length=40, db_default="")
     last_answer_at = models.DateTimeField(null=True)
@@ -163,6 +196,10 @@ class Refund(models.Model):
             models.Index(fields=["account", "-created_at", "-id"], name="refund_page_by_account"),
             models.Index(fields=["-created_at", "-id"], name="refund_page"),
             models.Index(fields=["status", "-created_at", "-id"], name="refund_page_all_by_status"),
+            models.Index(fields=["-updated_at", "-id"], name="refund_page_by_change"),
+            models.Index(
+                fields=["-settled_at", "-id"], name="refund_page_by_settlement", condition=Q(settled_at__isnull=False)
+            ),
             models.Index(
                 fields=["account", "next_poll_at"], name="refund_due", condition=Q(next_poll_at__isnull=False)
             ),
@@ -232,7 +269,21 @@ class Refund(models.Model):
 
     @property
     def is_stuck(self) -> bool:
-        return self.status == Status.PENDING and self.created_at < timezone.now() - polling.STUCK_AFTER
+        """Whether it is pending for longer than refunds of its account and method usually are."""
+        from refunds.models.usual_time import UsualTime
+
+        age = timezone.now() - self.created_at
+        if self.status != Status.PENDING or age < expecting.STUCK_AT_LEAST:
+            return False
+        return age > UsualTime.expectation(self.account, self.payment_method).stuck_after
+
+    @property
+    def wants_reference(self) -> bool:
+        """Whether its ARN may still come, so that the processor is asked again for it."""
+        return polling.wants_reference(
+            self.account.connector_class, stage=Stage(self.stage), kind=self.kind, method=self.payment_method,
+            arn=self.acquirer_reference_number, reference_state=self.reference_state,
+        )  # fmt: skip
 
     @property
     def customer(self) -> dict[str, Any]:
@@ -252,3 +303,7 @@ class Refund(models.Model):
     @property
     def _binding(self) -> str:
         return f"refund:{self.account_id}:{self.connector_refund_id}:customer"
+
+
+# Processors' names of methods are compared without regard to case, as connectors do.
+Refund._meta.get_field("payment_method").register_lookup(Lower)

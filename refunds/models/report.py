@@ -18,6 +18,8 @@ from connectors.models import ConnectorAccount
 from connectors.report_files import Place
 
 PART_BYTES = 1024 * 1024
+REFUSED_LATELY = dt.timedelta(days=7)
+"""How long a file somebody handed in, or a foreign address, that was refused is worth a line."""
 
 
 class ReportSource(models.TextChoices):
@@ -37,6 +39,10 @@ class ReportState(models.TextChoices):
     """The same file, or one of the same name, came by another way."""
 
 
+_ADDRESS_REFUSED = Q(state=ReportState.REFUSED, digest="")
+"""Refused without a file: what was refused is the address."""
+
+
 class StatusReportQuerySet(models.QuerySet["StatusReport"]):
     def to_fetch(self, now: dt.datetime) -> StatusReportQuerySet:
         """Announced reports whose turn it is to be downloaded."""
@@ -45,6 +51,19 @@ class StatusReportQuerySet(models.QuerySet["StatusReport"]):
     def to_import(self, now: dt.datetime) -> StatusReportQuerySet:
         """Stored reports that nobody is importing at this moment."""
         return self.filter(state=ReportState.STORED, next_attempt_at__lte=now)
+
+    def missing(self) -> StatusReportQuerySet:
+        """Reports of the processor's own that fail to come: nothing has taken their place yet."""
+        failing = Q(state=ReportState.ANNOUNCED, attempts__gt=0)
+        ended = Q(state=ReportState.GIVEN_UP) | Q(state=ReportState.REFUSED, source=ReportSource.ANNOUNCED)
+        # What was announced at a foreign address may never have been a report, so it is not waited for for ever.
+        forgotten = _ADDRESS_REFUSED & Q(finished_at__lt=timezone.now() - REFUSED_LATELY)
+        return self.filter((failing | ended) & ~forgotten)
+
+    def unfinished(self, now: dt.datetime) -> StatusReportQuerySet:
+        """Those that wait, are missing, or were refused lately."""
+        lately = Q(state=ReportState.REFUSED, finished_at__gte=now - REFUSED_LATELY)
+        return self.filter(state__in=[ReportState.ANNOUNCED, ReportState.STORED]) | self.missing() | self.filter(lately)
 
 
 class StatusReport(models.Model):
@@ -70,9 +89,14 @@ class StatusReport(models.Model):
     line = models.PositiveBigIntegerField(default=0)
     rows = models.PositiveBigIntegerField(default=0)
     facts = models.PositiveBigIntegerField(default=0)
-    other = models.PositiveBigIntegerField(default=0, help_text="Rows that say nothing of a refund's stage.")
+    settled = models.PositiveBigIntegerField(db_default=0, help_text="Booked lines about refunds.")
+    set_aside = models.PositiveBigIntegerField(db_default=0, help_text="Of these, lines that had come before.")
+    other = models.PositiveBigIntegerField(default=0, help_text="Rows about other things than refunds.")
     not_ours = models.PositiveBigIntegerField(default=0, help_text="Rows of merchant accounts that are not ours.")
     unreadable = models.PositiveBigIntegerField(default=0)
+    not_recorded = models.PositiveBigIntegerField(
+        default=0, db_default=0, help_text="Of the unreadable: rows that could be read and not recorded."
+    )
     changed = models.PositiveBigIntegerField(default=0, help_text="Refunds that show something else since.")
     foreign_account = models.CharField(max_length=255, blank=True, default="", help_text="One that is not ours.")
 
@@ -109,6 +133,21 @@ class StatusReport(models.Model):
     @property
     def place(self) -> Place:
         return Place(self.offset, self.line)
+
+    @property
+    def about_refunds(self) -> int:
+        """Rows about refunds: a row of a settlement may say two things of one, and is one row."""
+        return max(self.facts, self.settled)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all of it was read, and there was not a single row below its header."""
+        return self.state == ReportState.IMPORTED and not self.rows
+
+    @property
+    def address_refused(self) -> bool:
+        """Whether it was announced at an address that is not one of the processor's, so that nothing was asked."""
+        return self.state == ReportState.REFUSED and not self.digest
 
     @property
     def percent(self) -> int:

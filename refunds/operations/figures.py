@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
-from connectors.models import ConnectorAccount, DeliveryState, WebhookDelivery
+from connectors.models import ConnectorAccount, DeliveryState, WebhookDelivery, WebhookEndpoint
 from refunds.facts import Source, Standing
 from refunds.models import Observation, OutboxEvent, Refund, TransitionTally
 
@@ -45,6 +45,13 @@ def waiting() -> Capped:
     return capped(WebhookDelivery.objects.filter(state=DeliveryState.WAITING))
 
 
+def waiting_at(endpoints: Iterable[WebhookEndpoint]) -> Mapping[int, Capped]:
+    """The same of each endpoint, in one query."""
+    asked = WebhookEndpoint.objects.filter(pk__in=[endpoint.pk for endpoint in endpoints])
+    counted = asked.with_waiting(up_to=COUNTED_TO + 1)
+    return {found.pk: Capped(min(getattr(found, "waiting", 0), COUNTED_TO + 1)) for found in counted}
+
+
 def longest_due(now: dt.datetime) -> dt.timedelta:
     """How long the delivery that should have been applied first has been due; zero where none is."""
     due = WebhookDelivery.objects.filter(state=DeliveryState.WAITING, next_attempt_at__lte=now)
@@ -54,6 +61,10 @@ def longest_due(now: dt.datetime) -> dt.timedelta:
 
 def parked() -> Capped:
     return capped(WebhookDelivery.objects.filter(state=DeliveryState.PARKED))
+
+
+def dismissed() -> Capped:
+    return capped(WebhookDelivery.objects.filter(state=DeliveryState.DISMISSED))
 
 
 def held() -> Capped:
@@ -70,7 +81,7 @@ def outbox_waiting() -> Capped:
 
 def overdue_polls(account: ConnectorAccount, now: dt.datetime) -> Capped:
     """Questions of one account that should have been asked long ago."""
-    return capped(Refund.objects.filter(account=account, next_poll_at__lte=now - POLL_OVERDUE_AFTER))
+    return capped(Refund.objects.filter(account=account).due(now - POLL_OVERDUE_AFTER).order_by())
 
 
 @dataclass(slots=True)

@@ -6,26 +6,34 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 
-from connectors.models import ConnectorAccount, WebhookDelivery, WebhookEndpoint
-from refunds.models import AccountPolling, Alert
-from refunds.operations.figures import Transitions, transitions
+from connectors.models import ConnectorAccount, WebhookEndpoint
+from refunds.models import AccountPolling, Alert, FailingRoad
+from refunds.operations.figures import Capped, Transitions, transitions, waiting_at
 
 QUIET_AFTER = dt.timedelta(days=1)
-_WORST_FIRST = ("rejected", "paused", "silent", "disabled", "fine")
+_WORST_FIRST = ("rejected", "failing", "paused", "silent", "partial", "disabled", "fine")
 
 
 @dataclass(slots=True)
 class Health:
-    """One account with its endpoints and open alerts."""
+    """One account with its endpoints and the number of its open alerts."""
 
     account: ConnectorAccount
     polling: AccountPolling | None
     endpoints: list[WebhookEndpoint] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
+    open_alerts: int = 0
     transitions: Transitions = field(default_factory=Transitions)
+    failing_roads: list[FailingRoad] = field(default_factory=list)
+    waiting: Mapping[int, Capped] = field(default_factory=dict)
+    """By endpoint: its deliveries that are not applied yet; filled in by `with_backlogs`."""
+
+    @property
+    def backlog(self) -> Capped:
+        """Deliveries at its endpoints, which may speak for other accounts too, that are not applied yet."""
+        return Capped(sum(count.number for count in self.waiting.values()))
 
     @property
     def last_webhook_at(self) -> dt.datetime | None:
@@ -41,14 +49,24 @@ class Health:
 
     @property
     def condition(self) -> str:
-        """One word: rejected, paused, silent, disabled or fine."""
+        """One word: rejected, failing, paused, silent, partial, disabled or fine."""
         if not self.account.enabled:
             return "disabled"
         if self.account.credentials_rejected_at:
             return "rejected"
+        if self.polling and self.polling.failing_since:
+            return "failing"
         if self.polling and self.polling.paused(timezone.now()):
             return "paused"
-        return "silent" if self._is_silent else "fine"
+        if self._is_silent:
+            return "silent"
+        return "partial" if self.lasting_failures else "fine"
+
+    @property
+    def lasting_failures(self) -> list[FailingRoad]:
+        """Its roads that have failed for long, whatever else answers."""
+        now = timezone.now()
+        return [failing for failing in self.failing_roads if failing.lasts(now)]
 
     @property
     def _is_silent(self) -> bool:
@@ -68,19 +86,30 @@ def health(accounts: QuerySet[ConnectorAccount]) -> list[Health]:
     found = {account.pk: Health(account, polling.get(account.pk)) for account in accounts}
     for account_id, endpoint in _endpoints(accounts):
         found[account_id].endpoints.append(endpoint)
-    for alert in open_alerts(accounts):
-        if alert.account_id is not None:
-            found[alert.account_id].alerts.append(alert)
+    for account_id, number in _open_alerts(accounts):
+        found[account_id].open_alerts = number
+    for failing in FailingRoad.objects.filter(account__in=accounts).order_by("road"):
+        found[failing.account_id].failing_roads.append(failing)
     for account_id, told in transitions(timezone.now()).items():
         if account_id in found:
             found[account_id].transitions = told
     return sorted(found.values(), key=lambda h: (_WORST_FIRST.index(h.condition), h.account.name))
 
 
+def with_backlogs(healths: list[Health]) -> list[Health]:
+    """The same with what waits at each endpoint: counted where it is shown, not for every page."""
+    counted = waiting_at({endpoint.pk: endpoint for h in healths for endpoint in h.endpoints}.values())
+    for h in healths:
+        h.waiting = {endpoint.pk: counted[endpoint.pk] for endpoint in h.endpoints if endpoint.pk in counted}
+    return healths
+
+
 STALE: Mapping[str, str] = {
     "rejected": "stale? rejected",
+    "failing": "stale? failing",
     "paused": "stale? paused",
     "silent": "stale? silent",
+    "partial": "stale? in part",
     "disabled": "stale? disabled",
 }
 """What a row says whose account is in such a condition."""
@@ -93,16 +122,13 @@ def stale_accounts() -> dict[int, str]:
 
 
 def _endpoints(accounts: QuerySet[ConnectorAccount]) -> Iterable[tuple[int, WebhookEndpoint]]:
-    last = WebhookDelivery.objects.filter(endpoint=OuterRef("pk")).order_by("-id").values("received_at")[:1]
     endpoints = WebhookEndpoint.objects.filter(accounts__in=accounts).distinct()
-    by_id = {endpoint.pk: endpoint for endpoint in endpoints.annotate(last_valid_at=Subquery(last))}
+    by_id = {endpoint.pk: endpoint for endpoint in endpoints.with_last_valid_at()}
     links = WebhookEndpoint.accounts.through.objects.filter(connectoraccount__in=accounts)
     for link in links.values_list("connectoraccount_id", "webhookendpoint_id"):
         yield link[0], by_id[link[1]]
 
 
-def open_alerts(accounts: QuerySet[ConnectorAccount]) -> list[Alert]:
-    """The newest open alerts: those of these accounts and those of none."""
-    newest = Alert.objects.filter(closed_at__isnull=True).select_related("account").order_by("-last_at")[:200]
-    visible = set(accounts.values_list("pk", flat=True))
-    return [alert for alert in newest if alert.account_id is None or alert.account_id in visible]
+def _open_alerts(accounts: QuerySet[ConnectorAccount]) -> Iterable[tuple[int, int]]:
+    still_open = Alert.objects.filter(closed_at__isnull=True, account__in=accounts)
+    return still_open.order_by().values_list("account_id").annotate(Count("pk"))

@@ -16,9 +16,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from connectors.models import ConnectorAccount
-from refunds.models import Alert, AlertKind
+from refunds.models import Alert, AlertKind, Road
 from refunds.operations import figures
-from refunds.operations.health import Health, health
+from refunds.operations.health import Health, health, with_backlogs
 from refunds.operations.liveness import signs_of_life
 from refunds.operations.readiness import readiness
 
@@ -78,8 +78,9 @@ def _of_alerts() -> Iterator[Metric]:
 
 def _of_the_accounts(now: dt.datetime) -> Iterator[Metric]:
     # No order, and no page of them: a house has tens of accounts, not thousands.
-    healths = health(ConnectorAccount.objects.filter(enabled=True))
+    healths = with_backlogs(health(ConnectorAccount.objects.filter(enabled=True)))
     yield from _of_conditions(healths, now)
+    yield from _of_roads(healths, now)
     yield from _of_endpoints(healths)
     overdue = [([h.account.name], figures.overdue_polls(h.account, now).number) for h in healths]
     what = f"Refunds that should have been asked about 15 minutes ago (counted up to {figures.COUNTED_TO})."
@@ -98,6 +99,8 @@ def _of_conditions(healths: list[Health], now: dt.datetime) -> Iterator[Metric]:
     for name, what, values in (
         ("account_paused", "Whether questions are paused (breaker open, or told to wait).",
          [h.polling is not None and h.polling.paused(now) for h in healths]),
+        ("account_not_polled", "Whether the turns of its polling end in an error of ours.",
+         [h.polling is not None and h.polling.failing_since is not None for h in healths]),
         ("account_credentials_rejected", "Whether the processor refuses our key.",
          [h.account.credentials_rejected_at is not None for h in healths]),
         ("account_clock_skew_seconds", "Our clock less the processor's.",
@@ -110,11 +113,23 @@ def _of_conditions(healths: list[Health], now: dt.datetime) -> Iterator[Metric]:
         yield _gauge(name, what, ["account"], [([h.account.name], v) for h, v in zip(healths, values, strict=True)])
 
 
+def _of_roads(healths: list[Health], now: dt.datetime) -> Iterator[Metric]:
+    samples = []
+    for h in healths:
+        since = {failing.road: failing.since for failing in h.failing_roads}
+        samples += [([h.account.name, road.value], _age(since.get(road), now) or 0.0) for road in Road]
+    what = "For how long a road to news of refunds has not come through; 0 where it does, or is not there."
+    yield _gauge("account_road_failing_seconds", what, ["account", "road"], samples)
+
+
 def _of_endpoints(healths: list[Health]) -> Iterator[Metric]:
     endpoints = {endpoint.pk: endpoint for h in healths for endpoint in h.endpoints}
     what = "Deliveries refused for their signature; at most one a second is counted."
     rejected = [([str(pk)], float(endpoint.rejected_count)) for pk, endpoint in endpoints.items()]
     yield _counter("signatures_rejected", what, ["endpoint"], rejected)
+    waiting = {pk: count.number for h in healths for pk, count in h.waiting.items()}
+    what = f"Its deliveries acknowledged and not applied yet (counted up to {figures.COUNTED_TO})."
+    yield _gauge("endpoint_deliveries_waiting", what, ["endpoint"], [([str(pk)], n) for pk, n in waiting.items()])
 
 
 def _age(moment: dt.datetime | None, now: dt.datetime) -> float | None:

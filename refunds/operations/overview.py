@@ -5,17 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models import Count, Prefetch, QuerySet
 from django.utils import timezone
 
-from connectors.models import ConnectorAccount, WebhookDelivery, WebhookEndpoint
+from connectors.models import ConnectorAccount, WebhookEndpoint
 from refunds.facts import FUTURE_TOLERANCE, Standing
 from refunds.models import Observation, Refund
 from refunds.operations import figures
+from refunds.operations.alerts import open_alerts
 from refunds.operations.figures import Capped
-from refunds.operations.health import health, open_alerts
+from refunds.operations.health import health, with_backlogs
 from refunds.operations.liveness import Liveness, signs_of_life
-from refunds.operations.parked import ParkedReason, reasons
+from refunds.operations.parked import ParkedReason, reasons, with_endpoints
+from refunds.operations.reports import ReportLine, unfinished_reports
 from refunds.operations.troubles import Trouble, troubles
 
 ROWS_SHOWN = 20
@@ -42,40 +44,49 @@ class Overview:
     longest_due: dt.datetime | None
     applied_last_hour: Capped
     parked: Capped
+    dismissed: Capped
     held: Capped
     unrecognized: Capped
     workers: list[Liveness]
-    endpoints: list[WebhookEndpoint]
+    endpoints: list[tuple[WebhookEndpoint, Capped]]
     reasons: list[ParkedReason]
+    more_reasons: int
     held_facts: list[HeldFact]
     words: list[tuple[str, str, int]]
+    reports: list[ReportLine]
 
 
 def overview(accounts: QuerySet[ConnectorAccount]) -> Overview:
     """Of the whole house; of accounts, those that may be seen."""
     now = timezone.now()
     longest = figures.longest_due(now)
+    parked = reasons()
     return Overview(
         at=now,
-        troubles=troubles(health(accounts), open_alerts(accounts)),
+        troubles=troubles(with_backlogs(health(accounts)), open_alerts(accounts)),
         waiting=figures.waiting(),
         longest_due=now - longest if longest else None,
         applied_last_hour=figures.applied_last_hour(),
         parked=figures.parked(),
+        dismissed=figures.dismissed(),
         held=figures.held(),
         unrecognized=figures.unrecognized(),
         workers=signs_of_life(),
         endpoints=_endpoints(accounts),
-        reasons=reasons()[:ROWS_SHOWN],
+        reasons=with_endpoints(parked[:ROWS_SHOWN]),
+        more_reasons=len(parked[ROWS_SHOWN:]),
         held_facts=_held_facts(accounts),
         words=_words(accounts),
+        reports=unfinished_reports(accounts, most=ROWS_SHOWN),
     )
 
 
-def _endpoints(accounts: QuerySet[ConnectorAccount]) -> list[WebhookEndpoint]:
-    last = WebhookDelivery.objects.filter(endpoint=OuterRef("pk")).order_by("-id").values("received_at")[:1]
+def _endpoints(accounts: QuerySet[ConnectorAccount]) -> list[tuple[WebhookEndpoint, Capped]]:
+    """Each with what waits there."""
     visible = WebhookEndpoint.objects.filter(accounts__in=accounts).distinct()
-    return list(visible.annotate(last_valid_at=Subquery(last)).prefetch_related(Prefetch("accounts", accounts)))
+    found = list(visible.with_last_valid_at().prefetch_related(Prefetch("accounts", accounts)))
+    waiting = figures.waiting_at(found)
+    return [(endpoint, waiting.get(endpoint.pk, Capped(0))) for endpoint in found]
 
 
 def _held_facts(accounts: QuerySet[ConnectorAccount]) -> list[HeldFact]:

@@ -7,7 +7,9 @@ in an answer depends on them, and nothing in it is worth hiding, save the metric
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -15,10 +17,23 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from refunds.operations import metrics
 from refunds.operations.readiness import readiness
 
+_began = time.time()
+
 
 def healthz(request: HttpRequest) -> HttpResponse:
-    """The process lives. The database is not asked."""
+    """The process lives, and is not about to be stopped. The database is not asked."""
+    if _draining():
+        return HttpResponse("draining: it is about to be stopped\n", content_type="text/plain", status=503)
     return HttpResponse("ok\n", content_type="text/plain")
+
+
+def _draining() -> bool:
+    """Whether whoever stops this process has said so by a file: a balancer is to send nothing more before it closes its
+    door. One from before it began was meant for another."""
+    try:
+        return bool(settings.DRAIN_FILE) and Path(settings.DRAIN_FILE).stat().st_mtime >= _began
+    except OSError:
+        return False
 
 
 def readyz(request: HttpRequest) -> HttpResponse:

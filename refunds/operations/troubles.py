@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from refunds.models import Alert
 from refunds.operations import figures
+from refunds.operations.alerts import AlertLine
 from refunds.operations.health import Health
 from refunds.operations.liveness import Standstill, signs_of_life, standstill
 from refunds.operations.readiness import readiness
@@ -20,6 +20,7 @@ MISSED_RATE_ODD = 0.05
 MISSED_RATE_NEEDS = 20
 """A rate over fewer changes says nothing."""
 CLOCK_IS_OFF_SECONDS = 60
+ACCOUNTS_NAMED = 3
 RESTARTED_LATELY = dt.timedelta(hours=1)
 
 
@@ -36,7 +37,8 @@ _WORST_FIRST = list(Level)
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """`section` is the heading in docs/operations.md that says more."""
+    """`section` is the heading in docs/operations.md that says more; `account` is whom it is about, the account or
+    what else has a name. Where it stands for several alerts, `alerts` says how many and `address` where they are."""
 
     level: Level
     section: str
@@ -45,12 +47,15 @@ class Trouble:
     account: str = ""
     since: dt.datetime | None = None
     times: int = 1
+    alerts: int = 1
+    address: str = ""
 
 
-def troubles(healths: Iterable[Health], alerts: Iterable[Alert]) -> list[Trouble]:
+def troubles(healths: Iterable[Health], alerts: Iterable[AlertLine]) -> list[Trouble]:
     """All there is, the worst first. What has an alert is told by its alert and not once more."""
     now = timezone.now()
-    found = [*_of_the_house(now), *_of_alerts(alerts)]
+    healths = list(healths)
+    found = [*_of_the_house(now, healths), *_of_alerts(alerts)]
     for health in healths:
         found += _of_the_account(health, now)
     return sorted(found, key=lambda trouble: _WORST_FIRST.index(trouble.level))
@@ -62,7 +67,7 @@ def of_standstill(still: Standstill) -> Trouble:
     return Trouble(Level.DANGER, "standstill", f"{still.what} {since}.", f"{todo}restart worker.", since=still.since)
 
 
-def _of_the_house(now: dt.datetime) -> Iterator[Trouble]:
+def _of_the_house(now: dt.datetime, healths: list[Health]) -> Iterator[Trouble]:
     still = standstill()
     if still:
         yield of_standstill(still)
@@ -77,8 +82,16 @@ def _of_the_house(now: dt.datetime) -> Iterator[Trouble]:
             "backlog",
             f"Deliveries wait: {figures.waiting()}, the first for {int(longest.total_seconds() // 60)} min.",
             "Do the workers run? If they do, start another one; the order of the deliveries does not matter.",
+            _where_most_waits(healths),
             since=now - longest,
         )
+
+
+def _where_most_waits(healths: list[Health]) -> str:
+    """The accounts with a backlog, the longest first, at most three by name."""
+    behind = sorted((h for h in healths if h.backlog), key=lambda h: -h.backlog.number)
+    named = ", ".join(f"{h.account.name} ({h.backlog})" for h in behind[:ACCOUNTS_NAMED])
+    return f"{named} and {len(behind) - ACCOUNTS_NAMED} more" if len(behind) > ACCOUNTS_NAMED else named
 
 
 def _of_workers(now: dt.datetime, still: Standstill | None) -> Iterator[Trouble]:
@@ -105,15 +118,25 @@ def _of_workers(now: dt.datetime, still: Standstill | None) -> Iterator[Trouble]
             )
 
 
-_DANGEROUS_ALERTS = frozenset({"credentials_rejected", "signatures_fail", "returned_after_success", "repeated"})
+_DANGEROUS_ALERTS = frozenset(
+    {"credentials_rejected", "signatures_fail", "returned_after_success", "repeated", "account_not_polled"}
+)
 
 
-def _of_alerts(alerts: Iterable[Alert]) -> Iterator[Trouble]:
-    for alert in alerts:
-        level = Level.DANGER if alert.kind in _DANGEROUS_ALERTS else Level.WARNING
-        account = alert.account.name if alert.account else ""
-        name = alert.get_kind_display().replace("_", " ").lower().capitalize()
-        yield Trouble(level, alert.kind, f"{name}.", alert.message, account, alert.first_at, alert.count)
+def _of_alerts(alerts: Iterable[AlertLine]) -> Iterator[Trouble]:
+    for line in alerts:
+        kind = line.example.kind
+        yield Trouble(
+            Level.DANGER if kind in _DANGEROUS_ALERTS else Level.WARNING,
+            kind,
+            f"{line.name}.",
+            line.example.message,
+            line.about,
+            since=line.since,
+            times=line.times,
+            alerts=line.number,
+            address=line.address,
+        )
 
 
 def _of_the_account(health: Health, now: dt.datetime) -> Iterator[Trouble]:

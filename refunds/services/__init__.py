@@ -1,9 +1,10 @@
 """Every write to what we know of refunds. Transactions begin here and in the inbox's `keep`, nowhere else."""
 
 from refunds.services.asking import NetworkInTransaction, processors_replaced_by
-from refunds.services.backfill import AnotherIsAtIt, backfill
+from refunds.services.backfill import AnotherIsAtIt, SpanOutOfRange, backfill
 from refunds.services.checking import AccountCheck, check_account
-from refunds.services.deliveries import apply_deliveries, apply_new, apply_tried
+from refunds.services.deliveries import apply_deliveries, apply_new, apply_tried, take_over_from_the_dead
+from refunds.services.dismissing import NoReason, dismiss_deliveries, undismiss_deliveries
 from refunds.services.events import HandledEvent, UnifiedEvent, UnverifiedEvent, handle_event
 from refunds.services.folding import Mismatch, fold_anew, verify_fold, verify_sample
 from refunds.services.housekeeping import (
@@ -18,6 +19,7 @@ from refunds.services.items import item_of_answer, item_of_event
 from refunds.services.polling import poll_account
 from refunds.services.projection import show_anew
 from refunds.services.purging import purge_deliveries
+from refunds.services.reading import calm_down
 from refunds.services.recording import Recorded, record_facts
 from refunds.services.registration import Outcome, Registered, Registration, register_refunds
 from refunds.services.rehearsal import DryRunChange, dry_run
@@ -35,6 +37,8 @@ from refunds.services.reports import (
     reports_to_fetch,
 )
 from refunds.services.syncing import SyncResult, get_refund, sync_refund
+from refunds.services.texts import TextChangedMeanwhile, TextRefused, newest_version, texts_of, write_text
+from refunds.services.usual_times import learn, learn_usual_times
 
 __all__ = [
     "MAXIMUM_REPORT_BYTES",
@@ -45,19 +49,25 @@ __all__ = [
     "KeptReport",
     "Mismatch",
     "NetworkInTransaction",
+    "NoReason",
     "Outcome",
     "Recorded",
     "Registered",
     "Registration",
+    "SpanOutOfRange",
     "SyncResult",
+    "TextChangedMeanwhile",
+    "TextRefused",
     "UnifiedEvent",
     "UnverifiedEvent",
     "apply_deliveries",
     "apply_new",
     "apply_tried",
     "backfill",
+    "calm_down",
     "check_account",
     "connectors_with_reports",
+    "dismiss_deliveries",
     "dry_run",
     "expire_reports",
     "fetch_now",
@@ -71,6 +81,9 @@ __all__ = [
     "item_of_answer",
     "item_of_event",
     "keep_report",
+    "learn",
+    "learn_usual_times",
+    "newest_version",
     "poll_account",
     "processors_replaced_by",
     "purge_deliveries",
@@ -84,9 +97,13 @@ __all__ = [
     "reports_to_import",
     "show_anew",
     "sync_refund",
+    "take_over_from_the_dead",
     "take_step",
+    "texts_of",
+    "undismiss_deliveries",
     "verify_fold",
     "verify_sample",
     "watch_clock",
     "watch_endpoints",
+    "write_text",
 ]

@@ -50,11 +50,14 @@ def repeated(account: ConnectorAccount, kept: Kept, *, since: dt.datetime | None
         )
 
 
-def future(account: ConnectorAccount, item: Item) -> None:
+def future(account: ConnectorAccount, held: Sequence[Item]) -> None:
+    newest = held[-1]
     Alert.open(
         AlertKind.FROM_THE_FUTURE,
-        subject=f"{account.name}/{item.connector_refund_id}",
+        subject=account.name,
         account_id=account.pk,
-        message=f"An event is dated {item.observed.as_of:%Y-%m-%d %H:%M} UTC, more than five minutes ahead of our "
-        "clock. It is held until then: check our clock and the processor's event.",
+        times=len(held),
+        message="Events are dated more than five minutes ahead of our clock, the latest that came is of refund "
+        f"{newest.connector_refund_id}, dated {newest.observed.as_of:%Y-%m-%d %H:%M} UTC. Each is held until then: "
+        "check our clock and the processor's events.",
     )

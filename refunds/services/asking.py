@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
@@ -39,9 +40,13 @@ CLOCK_SKEW_WORTH_NOTING_SECONDS = 5.0
 CLOCK_SKEW_ALERT_SECONDS = 60.0
 PERSON_SECONDS = 8.0
 """How long a person waits for a processor's answer."""
-MOST_PEOPLE_AT_ONCE = 3
-"""Questions of people under way at once in one web process."""
-EXTRA_FLOWS = {"changes": "the processor's events", "list": "lists of refunds"}
+MOST_PEOPLE_AT_ONCE = 6
+"""Questions of people under way at once in one web process, which has some sixteen threads."""
+MOST_PEOPLE_OF_ONE_ACCOUNT = 2
+"""How many of these one account may have: a processor that hangs leaves the other places to the others."""
+EXTRA_FLOWS = {
+    "changes": "the processor's events", "list": "lists of refunds", "settlement": "what was booked",
+}  # fmt: skip
 """Questions an account can do without: lacking the permission for one does not stop the others."""
 
 Result = Answer[Any] | ConnectorError
@@ -66,7 +71,28 @@ def processors_replaced_by(http: httpx.AsyncBaseTransport | None) -> Iterator[No
         _http = before
 
 
-_people = threading.BoundedSemaphore(MOST_PEOPLE_AT_ONCE)
+class Places:
+    """Who may put a question at this moment: so many in all, and so many of one account."""
+
+    def __init__(self, *, in_all: int, of_one_account: int) -> None:
+        self._in_all, self._of_one_account = in_all, of_one_account
+        self._lock = threading.Lock()
+        self._taken: Counter[int] = Counter()
+
+    @contextmanager
+    def one_for(self, account: ConnectorAccount) -> Iterator[bool]:
+        """Take a place until the end of the block; False where there is none."""
+        with self._lock:
+            free = self._taken.total() < self._in_all and self._taken[account.pk] < self._of_one_account
+            self._taken[account.pk] += free
+        try:
+            yield free
+        finally:
+            with self._lock:
+                self._taken[account.pk] -= free
+
+
+people = Places(in_all=MOST_PEOPLE_AT_ONCE, of_one_account=MOST_PEOPLE_OF_ONE_ACCOUNT)
 
 
 def ask_for_person(account: ConnectorAccount, question: Ask, *, flow: str) -> Result:
@@ -75,12 +101,10 @@ def ask_for_person(account: ConnectorAccount, question: Ask, *, flow: str) -> Re
     Each of them holds a thread of the web server; were there no limit, a processor that hangs would take all of them,
     and with them the pages and the receipt of webhooks.
     """
-    if not _people.acquire(blocking=False):
-        return Unavailable("too many questions are being asked at this moment; try again", retry_after_seconds=5)
-    try:
+    with people.one_for(account) as free:
+        if not free:
+            return Unavailable("too many questions are being asked at this moment; try again", retry_after_seconds=5)
         [result] = ask(account, [question], flow=flow, deadline_seconds=PERSON_SECONDS)
-    finally:
-        _people.release()
     return result
 
 
@@ -195,6 +219,7 @@ def _permission_lacking(account: ConnectorAccount, error: CredentialsRejected, f
     Alert.open_once(
         AlertKind.CREDENTIALS_REJECTED,
         subject=f"{account.name}: {flow}",
+        account_id=account.pk,
         message=f"The key of {account.name} may not read {EXTRA_FLOWS[flow]} ({error}). Give it that permission at "
         f"{account.connector_class.label}; it is tried again every hour, and refunds are asked for one by one until "
         "then.",

@@ -20,7 +20,7 @@ from connectors.contract import (
 )  # fmt: skip
 from connectors.models import ConnectorAccount, WebhookDelivery, WebhookEndpoint
 from refunds.models import Refund
-from refunds.services import deliveries
+from refunds.services import deliveries, reading
 from refunds.services.syncing import get_refund
 
 
@@ -98,8 +98,8 @@ def _verified_by(account: ConnectorAccount, delivery: Delivery) -> tuple[Webhook
 
 
 def _items(kept: WebhookDelivery) -> list[Item]:
-    found = deliveries.read(kept)
-    if isinstance(found, deliveries.Read):
+    found = reading.read(kept)
+    if isinstance(found, reading.Read):
         return found.items
     # Authentic, but this release cannot read it: kept and parked like any other such delivery.
     return [Unreadable(reason=found.error)]
@@ -108,7 +108,7 @@ def _items(kept: WebhookDelivery) -> list[Item]:
 def _unified(item: Item, account: ConnectorAccount, found: WebhookDelivery) -> UnifiedEvent:
     if isinstance(item, Unreadable):
         return UnifiedEvent(item.event_type, "unreadable", True, None, note=item.reason)
-    if not deliveries.speaks_for(item.scope, account):
+    if not reading.speaks_for(item.scope, account):
         note = "for another merchant account or mode; not applied"
         return UnifiedEvent(item.event_type, "refused", True, None, note=note)
     if isinstance(item, Fact):

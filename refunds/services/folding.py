@@ -21,8 +21,8 @@ from refunds import facts
 from refunds.facts import CLAIM_KEY, OWN_NAME_KEY, Standing, State
 from refunds.models import Alert, AlertKind, Observation, Refund
 from refunds.services import rows
-from refunds.services.recording import repeated_since
 from refunds.services.registration import OTHER_CLAIMS, OWN_NAMES, claimed_stage
+from refunds.services.repeats import repeated_since
 from refunds.services.rows import Kept
 
 BATCH = 2_000
@@ -154,18 +154,29 @@ def _fold(kept: Kept, claim: State, log: Sequence[Observation], *, accepted_is_s
     folded["returned_after_success"] = state.returned_after_success(accepted_is_success=accepted_is_success)
     folded["repeated_since"] = repeated_since(state, [each for each in log if each.standing == Standing.COUNTED])
     folded["attribute_keys"] = dict(state.attribute_keys)
-    _leave_out_what_time_took(folded, kept, state)
+    _leave_out_what_time_took(folded, kept, state, log)
     return folded
 
 
-def _leave_out_what_time_took(folded: dict[str, Any], kept: Kept, state: State) -> None:
-    """A word that was recognized since stands in the log as if it always had been."""
-    shown_since = kept.values["unrecognized_since"]
-    if state.unrecognized_since is None:
-        # Recognized, or a newer fact came: the row still remembers the word, and nobody is shown it.
+def _leave_out_what_time_took(folded: dict[str, Any], kept: Kept, state: State, log: Sequence[Observation]) -> None:
+    """A word that was recognized since stands in the log as if it always had been; the row may remember it."""
+    if _is_a_word_recognized_since(kept, folded, log):
         del folded["unrecognized_at"], folded["unrecognized_word"]
-    elif shown_since is not None and shown_since <= state.unrecognized_since:
+    shown_since = kept.values["unrecognized_since"]
+    if state.unrecognized_since is not None and shown_since is not None and shown_since <= state.unrecognized_since:
         folded["unrecognized_since"] = shown_since
+
+
+def _is_a_word_recognized_since(kept: Kept, folded: Mapping[str, Any], log: Sequence[Observation]) -> bool:
+    at, word = kept.values["unrecognized_at"], kept.values["unrecognized_word"]
+    newest = folded["unrecognized_at"], folded["unrecognized_word"]
+    if at is None or (newest[0] is not None and (at, word) <= newest):
+        return False
+    return any(
+        (observation.as_of, observation.native_status) == (at, word)
+        for observation in log
+        if observation.standing != Standing.UNRECOGNIZED
+    )
 
 
 def _differences(kept: Kept, folded: Mapping[str, Any]) -> list[Mismatch]:

@@ -95,9 +95,10 @@ def recognize_words() -> int:
 
 def watch_endpoints() -> None:
     """Alert where signatures fail at an endpoint that was healthy before; close it when a good delivery came since."""
-    for endpoint in WebhookEndpoint.objects.filter(enabled=True, last_rejected_at__isnull=False):
+    rejecting = WebhookEndpoint.objects.filter(enabled=True, last_rejected_at__isnull=False)
+    for endpoint in rejecting.with_last_valid_at():
         subject = f"endpoint {endpoint.pk}"
-        last_good_at = endpoint.deliveries.order_by("-id").values_list("received_at", flat=True).first()
+        last_good_at: dt.datetime | None = getattr(endpoint, "last_valid_at", None)
         if last_good_at is None:
             # Never healthy: somebody knocks, or it is not set up yet. Counted, and not worth waking anybody.
             continue
@@ -106,6 +107,7 @@ def watch_endpoints() -> None:
             Alert.open_once(
                 AlertKind.SIGNATURES_FAIL,
                 subject=subject,
+                account_id=endpoint.only_account_id,
                 message=f"Deliveries at {endpoint} fail their signature since {last_good_at:%Y-%m-%d %H:%M} UTC, when "
                 "the last good one came. Compare its secret with the one at the processor; it sends them again.",
             )
@@ -126,6 +128,7 @@ def watch_clock(*, last_tick_at: dt.datetime | None) -> bool:
     log.error("clock_set_back", seconds=back_by.total_seconds())
     AccountPolling.objects.update(
         next_changes_at=F("next_changes_at") - back_by,
+        next_settlement_at=F("next_settlement_at") - back_by,
         paused_until=F("paused_until") - back_by,
         wait_until=F("wait_until") - back_by,
         lease_until=F("lease_until") - back_by,

@@ -6,38 +6,37 @@ so a poll that is killed goes on where it was.
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 import structlog
 from django.db import transaction
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from connectors.contract import (
     Answer,
     Connector,
     ConnectorError,
-    CredentialsRejected,
     Fact,
-    Hint,
-    Mark,
     Operation,
-    Page,
-    RefundNotFound,
     RefundReference,
     UnknownStatus,
-    Unreadable,
-    Window,
 )  # fmt: skip
 from connectors.models import ConnectorAccount
 from refunds import polling
 from refunds.facts import Source
-from refunds.models import AccountPolling, Alert, AlertKind, CreationWindow, Refund, Sighting
+from refunds.models import AccountPolling, Alert, AlertKind, FailingRoad, Refund, Sighting
+from refunds.services import unrecorded
 from refunds.services.asking import ask
-from refunds.services.deliveries import follow_hints, keep_marks
-from refunds.services.items import item_of_answer, item_of_event
-from refunds.services.recording import Recorded, record
+from refunds.services.change_feed import read_changes
+from refunds.services.creation_windows import list_where_cheaper, list_windows
+from refunds.services.halving import record_or_halve
+from refunds.services.items import item_of_answer
+from refunds.services.recording import record
+from refunds.services.settlement_feed import read_settlement
 
 log = structlog.get_logger(__name__)
 
@@ -45,9 +44,9 @@ BUDGET_SECONDS = 25.0
 """When no more questions are begun; the last one may take the transport's 30 s, and the queue ends a task after 60."""
 LEASE_SECONDS = 120.0
 AT_ONCE = 32
+T = TypeVar("T")
 _MOST_PER_ROUND = AT_ONCE
 """One round is asked all at once, so a processor that hangs costs one exchange's time and no more."""
-_DAY = dt.timedelta(days=1)
 
 
 def poll_account(account: ConnectorAccount, *, budget_seconds: float = BUDGET_SECONDS) -> int:
@@ -60,9 +59,34 @@ def poll_account(account: ConnectorAccount, *, budget_seconds: float = BUDGET_SE
     poll = _Poll(account, state, until=time.monotonic() + budget_seconds)
     try:
         poll.run()
+    except Exception as error:
+        _tell_not_polled(account, state, error)
+        raise
+    else:
+        _tell_polled(account, state)
     finally:
         state.release_lease()
     return poll.asked
+
+
+def _tell_not_polled(account: ConnectorAccount, state: AccountPolling, error: Exception) -> None:
+    """An error of ours, not the processor's: somebody is told until a turn goes well."""
+    errors = error.exceptions if isinstance(error, ExceptionGroup) else [error]
+    reason = "; ".join(f"{type(error).__name__}: {error}" for error in errors).replace("\0", " ")[:300]
+    Alert.open_once(
+        AlertKind.ACCOUNT_NOT_POLLED,
+        subject=account.name,
+        account_id=account.pk,
+        message=f"Polling {account.name} fails by an error of ours: {reason}. Its webhooks still count. Look at "
+        "account_not_polled in the worker's log for where, and mend what it stumbles over.",
+    )
+    mine, now = AccountPolling.objects.filter(pk=state.pk), timezone.now()
+    mine.update(failing_since=Coalesce("failing_since", now), last_error=reason, last_error_at=now)
+
+
+def _tell_polled(account: ConnectorAccount, state: AccountPolling) -> None:
+    if AccountPolling.objects.filter(pk=state.pk, failing_since__isnull=False).update(failing_since=None):
+        Alert.close(AlertKind.ACCOUNT_NOT_POLLED, subject=account.name)
 
 
 class _Poll:
@@ -75,17 +99,30 @@ class _Poll:
         self.asked = 0
         # While the credentials are rejected, one question is enough to learn whether the key works again.
         self.probing = account.credentials_rejected_at is not None
-        self.may_not = False
-        self.cursor_is_gone = False
 
     def run(self) -> None:
-        connector = self.account.connector_class
-        if connector.supports("list_changes"):
-            self._read_changes()
-        if connector.supports("list_refunds"):
-            self._list_windows()
-        if connector.supports("get_refund"):
-            self._ask_for_due()
+        """Each road by itself: one that fails by an error of ours leaves the others theirs.
+
+        Where one failed at the processor the last time, due refunds are asked about before as well as after it: a feed
+        that fails must not be what keeps the breaker open.
+        """
+        roads: list[tuple[str, Callable[[], None]]] = [
+            ("list_changes", partial(read_changes, self)),
+            ("list_refunds", partial(list_windows, self)),
+            ("get_refund", self._ask_for_due),
+            ("list_settlement", partial(read_settlement, self)),
+        ]
+        if FailingRoad.objects.filter(account=self.account).exists():
+            roads.insert(0, ("get_refund", self._ask_for_due))
+        failed: list[Exception] = []
+        for operation, take in roads:
+            try:
+                if self.account.connector_class.supports(operation):
+                    take()
+            except Exception as error:
+                failed.append(error)
+        if failed:
+            raise ExceptionGroup(f"{len(failed)} of {len(roads)} roads failed", failed)
 
     def _permits(self, wanted: int) -> int:
         """How many questions may be put now; waits for the bucket while there is time. 0 ends the turn."""
@@ -102,100 +139,21 @@ class _Poll:
         self.state.refresh_from_db()
         return self.state.paused(timezone.now())
 
-    def _ask_page(self, question: Callable[[Connector], Operation[Page]], flow: str) -> Answer[Page] | None:
+    def ask_page(self, question: Callable[[Connector], Operation[T]], flow: str) -> Answer[T] | ConnectorError | None:
+        """One page, or why there is none; None where there is no time, or the account is paused."""
         if not self._permits(1):
             return None
         [result] = ask(self.account, [question], flow=flow)
         if isinstance(result, ConnectorError):
             log.warning("poll_cut_short", account=self.account.name, flow=flow, error=str(result))
-            self.may_not = self.may_not or isinstance(result, CredentialsRejected)
-            self.cursor_is_gone = isinstance(result, RefundNotFound)
-            return None
+            return result
         self.probing = False
-        return result
-
-    # The change feed.
-
-    def _read_changes(self) -> None:
-        now = timezone.now()
-        if self.state.next_changes_at > now:
-            return
-        if not self.state.changes_cursor:
-            self.state.changes_since = (self.state.changes_since or now - _DAY) - polling.CHANGES_OVERLAP
-            self.state.changes_started_at = now
-        since, cursor = self.state.changes_since or now, self.state.changes_cursor or None
-        while (page := self._ask_page(_changes(since, cursor), "changes")) is not None:
-            if cursor is None:
-                # The next reading begins where this one began by the processor's clock: ours may be ahead of it, and
-                # what happens in between would be read by nobody.
-                self.state.changes_started_at = min(now, page.date or now)
-            cursor = page.value.next_cursor
-            with transaction.atomic(durable=True):
-                record_page(self.account, page, source=Source.FEED)
-                self._save_changes(since, cursor)
-            if cursor is None:
-                Alert.close(AlertKind.CREDENTIALS_REJECTED, subject=f"{self.account.name}: changes")
-                return
-        if self.may_not:
-            self._put_off_changes()
-        if cursor and self.cursor_is_gone:
-            # The event to go on from is too old to be known any more: from the beginning again, as far as it reaches.
-            AccountPolling.objects.filter(pk=self.state.pk).update(changes_cursor="", changes_since=since)
-
-    def _put_off_changes(self) -> None:
-        later = timezone.now() + polling.REJECTED_PROBE_EVERY
-        AccountPolling.objects.filter(pk=self.state.pk).update(next_changes_at=later)
-
-    def _save_changes(self, since: dt.datetime, cursor: str | None) -> None:
-        done = cursor is None
-        self.state.changes_cursor = cursor or ""
-        if done:
-            self.state.changes_since = self.state.changes_started_at
-            self.state.next_changes_at = timezone.now() + polling.CHANGES_EVERY
-        AccountPolling.objects.filter(pk=self.state.pk).update(
-            changes_cursor=self.state.changes_cursor,
-            changes_since=self.state.changes_since if done else since,
-            changes_started_at=self.state.changes_started_at,
-            next_changes_at=self.state.next_changes_at,
-        )
-
-    # Creation windows.
-
-    def _list_windows(self) -> None:
-        now = timezone.now()
-        ensure_windows(self.account, now=now)
-        due = CreationWindow.objects.filter(account=self.account, next_list_at__lte=now)
-        self.may_not = False
-        for window in due.order_by("next_list_at"):
-            if not self.list_window(window):
-                break
-            Alert.close(AlertKind.CREDENTIALS_REJECTED, subject=f"{self.account.name}: list")
-        if self.may_not:
-            due.update(next_list_at=now + polling.REJECTED_PROBE_EVERY)
-
-    def list_window(self, window: CreationWindow) -> bool:
-        """List one day's refunds to the end; False where that was cut short (it goes on from its cursor later)."""
-        since = dt.datetime.combine(window.day, dt.time(), dt.UTC)
-        span = Window(since, since + _DAY)
-        if not window.cursor:
-            window.started_at, window.refunds_seen = timezone.now(), 0
-        cursor = window.cursor or None
-        while (page := self._ask_page(_refunds(span, cursor), "list")) is not None:
-            cursor = page.value.next_cursor
-            with transaction.atomic(durable=True):
-                record_page(self.account, page, source=Source.LIST)
-                _save_window(window, page, cursor)
-            if cursor is None:
-                return True
-        if cursor and self.cursor_is_gone:
-            CreationWindow.objects.filter(pk=window.pk).update(cursor="")
-        return False
-
-    # One by one.
+        page: Answer[T] = result
+        return page
 
     def _ask_for_due(self) -> None:
         self._ask_for_sightings()
-        self._list_where_cheaper()
+        list_where_cheaper(self)
         while wanted := self._due():
             granted = self._permits(len(wanted))
             if not granted:
@@ -208,28 +166,12 @@ class _Poll:
             due.only("id", "connector_refund_id", "connector_transaction_id", "merchant_order_id")[:_MOST_PER_ROUND]
         )
 
-    def _list_where_cheaper(self) -> None:
-        """Many due refunds of one day are listed, a hundred a call, rather than asked for one by one."""
-        if not self.account.connector_class.supports("list_refunds"):
-            return
-        now = timezone.now()
-        for day in _busy_days(self.account, now=now):
-            window, _ = CreationWindow.objects.get_or_create(
-                account=self.account, day=day, defaults={"next_list_at": now}
-            )
-            self.list_window(window)
-
     def _ask_for(self, refunds: Sequence[Refund]) -> None:
         references = [refund.reference for refund in refunds]
         results = ask(self.account, [_get(reference) for reference in references], flow="poll", at_once=AT_ONCE)
         self.probing = self.probing and not any(isinstance(result, Answer) for result in results)
         asked = list(zip(refunds, results, strict=True))
-        try:
-            self._keep(asked)
-        except Exception as error:
-            log.warning("answers_kept_one_by_one", account=self.account.name, error=type(error).__name__)
-            for pair in asked:
-                self._keep_or_put_off(*pair)
+        record_or_halve(asked, record=self._keep, blame=self._set_aside)
 
     def _keep(self, asked: Sequence[tuple[Refund, Answer[Fact] | ConnectorError]]) -> None:
         answers = [result for _, result in asked if isinstance(result, Answer)]
@@ -238,15 +180,8 @@ class _Poll:
             for refund, result in asked:
                 _note_poll(refund, result)
 
-    def _keep_or_put_off(self, refund: Refund, result: Answer[Fact] | ConnectorError) -> None:
-        """One refund whose answer cannot be recorded is asked about again tomorrow, and stops no other."""
-        try:
-            self._keep([(refund, result)])
-        except Exception:
-            log.exception("answer_not_recorded", account=self.account.name, refund=refund.pk)
-            Refund.objects.filter(pk=refund.pk).update(
-                next_poll_at=timezone.now() + polling.DAILY, last_answer="not_recorded", last_answer_at=timezone.now()
-            )
+    def _set_aside(self, asked: tuple[Refund, Answer[Fact] | ConnectorError], error: Exception) -> None:
+        unrecorded.remember(self.account, asked[0].reference, error, source=Source.GET)
 
     def _ask_for_sightings(self) -> None:
         due = Sighting.objects.filter(account=self.account, next_poll_at__lte=timezone.now())
@@ -255,19 +190,19 @@ class _Poll:
                 return
             reference = RefundReference(sighting.connector_refund_id, sighting.connector_transaction_id)
             [result] = ask(self.account, [_get(reference)], flow="poll")
-            if isinstance(result, Answer):
-                with transaction.atomic(durable=True):
-                    record([item_of_answer(result.value, result, account_id=self.account.pk, source=Source.GET)])
-            else:
+            if not isinstance(result, Answer):
+                put_off_sighting(sighting)
+                continue
+            try:
+                self._keep_sighted(sighting, result)
+            except Exception as error:
+                unrecorded.remember(self.account, reference, error, source=Source.GET)
                 put_off_sighting(sighting)
 
-
-def _changes(since: dt.datetime, cursor: str | None) -> Callable[[Connector], Operation[Page]]:
-    return lambda connector: connector.list_changes(since, cursor)
-
-
-def _refunds(span: Window, cursor: str | None) -> Callable[[Connector], Operation[Page]]:
-    return lambda connector: connector.list_refunds(span, cursor)
+    def _keep_sighted(self, sighting: Sighting, answer: Answer[Fact]) -> None:
+        with transaction.atomic(durable=True):
+            record([item_of_answer(answer.value, answer, account_id=self.account.pk, source=Source.GET)])
+            unrecorded.settle(self.account, [sighting.connector_refund_id])
 
 
 def _get(reference: RefundReference) -> Callable[[Connector], Operation[Fact]]:
@@ -291,103 +226,11 @@ def _what_it_came_to(fact: Fact) -> str:
 
 
 def put_off_sighting(sighting: Sighting) -> None:
-    """Asking about a refund nobody knows decays as for any other, and ends after half a year."""
+    """Asking about a refund nobody knows decays as for any other, and ends after half a year; about one that could not
+    be recorded it goes on."""
     now = timezone.now()
     done = sighting.polls_done
     wait = polling.PENDING_DELAYS[done] if done < len(polling.PENDING_DELAYS) else polling.DAILY
-    given_up = now - sighting.seen_at > polling.WEEKLY_UNTIL
-    Sighting.objects.filter(pk=sighting.pk).update(polls_done=done + 1, next_poll_at=None if given_up else now + wait)
-
-
-def record_page(account: ConnectorAccount, page: Answer[Page], *, source: Source) -> Recorded:
-    """Record a page of a listing or a change feed, within the caller's transaction."""
-    items, hints, marks = [], [], []
-    for item in page.value.items:
-        if isinstance(item, Mark):
-            marks.append((account, item, None))
-        elif isinstance(item, Hint):
-            hints.append((account, item))
-        elif isinstance(item, Unreadable):
-            _alert_unreadable(account, item, source)
-        elif source is Source.LIST:
-            items.append(item_of_answer(item, page, account_id=account.pk, source=source))
-        else:
-            items.append(item_of_event(item, account_id=account.pk, source=source, received_at=page.received_at))
-    recorded = record(items)
-    keep_marks(marks)
-    follow_hints(hints)
-    return recorded
-
-
-def _alert_unreadable(account: ConnectorAccount, item: Unreadable, source: Source) -> None:
-    Alert.open(
-        AlertKind.DELIVERY_PARKED,
-        subject=f"{account.name}: {source}",
-        account_id=account.pk,
-        message=f"An item of the {source} of {account.name} cannot be read ({item.event_id or 'without id'}: "
-        f"{item.reason}). It changed nothing: look at it in the processor's own pages, and mend the connector.",
-    )
-
-
-def ensure_windows(account: ConnectorAccount, *, now: dt.datetime) -> None:
-    """A row for each day from the account's first to today, no older than half a year; the oldest fall away, a last
-    listing after their refunds came to that age."""
-    today, oldest = now.date(), (now - polling.WEEKLY_UNTIL).date()
-    CreationWindow.objects.filter(account=account, day__lt=oldest - polling.WEEKLY - _DAY).delete()
-    newest = CreationWindow.objects.filter(account=account).order_by("-day").values_list("day", flat=True).first()
-    day = max(newest + _DAY if newest else account.created_at.date() - _DAY, oldest)
-    fresh = []
-    while day <= today:
-        fresh.append(CreationWindow(account=account, day=day, next_list_at=now))
-        day += _DAY
-    CreationWindow.objects.bulk_create(fresh, ignore_conflicts=True)
-
-
-def remember_windows(account: ConnectorAccount, since: dt.datetime, until: dt.datetime) -> None:
-    """Days that were listed by hand are listed again from now on like any others, as long as they are young enough."""
-    now = timezone.now()
-    day, last = max(since, now - polling.WEEKLY_UNTIL).date(), min(until, now).date()
-    fresh = []
-    while day <= last:
-        fresh.append(
-            CreationWindow(account=account, day=day, listed_at=now, next_list_at=now + next_listing(day, now=now))
-        )
-        day += _DAY
-    CreationWindow.objects.bulk_create(fresh, ignore_conflicts=True)
-
-
-def _save_window(window: CreationWindow, page: Answer[Page], cursor: str | None) -> None:
-    window.cursor = cursor or ""
-    window.refunds_seen += len(page.value.items)
-    if cursor is None:
-        now = timezone.now()
-        window.listed_at = now
-        window.next_list_at = now + next_listing(window.day, now=now)
-    window.save()
-
-
-def next_listing(day: dt.date, *, now: dt.datetime) -> dt.timedelta:
-    """When a day's refunds are listed again: today's and yesterday's every hour, then as what seemed settled.
-
-    By the age of the day's last refund: the promise of a daily look is made to each of them.
-    """
-    age = now - dt.datetime.combine(day + _DAY, dt.time(), dt.UTC)
-    if age < _DAY:
-        return dt.timedelta(hours=1)
-    return polling.look_again_every(age) or polling.WEEKLY
-
-
-def _busy_days(account: ConnectorAccount, *, now: dt.datetime) -> list[dt.date]:
-    """Days on which so many refunds are due that listing them costs clearly fewer calls."""
-    due: dict[dt.date, int] = {}
-    for created_at in Refund.objects.filter(account=account).due(now).values_list("created_at", flat=True)[:20_000]:
-        due[created_at.date()] = due.get(created_at.date(), 0) + 1
-    return [day for day, count in due.items() if _cheaper(account, day, count)]
-
-
-def _cheaper(account: ConnectorAccount, day: dt.date, due: int) -> bool:
-    if not polling.listing_is_cheaper(due=due, created_in_window=due):
-        return False
-    since = dt.datetime.combine(day, dt.time(), dt.UTC)
-    made = Refund.objects.filter(account=account, created_at__gte=since, created_at__lt=since + _DAY).count()
-    return polling.listing_is_cheaper(due=due, created_in_window=made)
+    mine = Sighting.objects.filter(pk=sighting.pk)
+    mine.update(polls_done=done + 1, next_poll_at=now + wait)
+    mine.filter(seen_at__lt=now - polling.WEEKLY_UNTIL, not_recorded="").update(next_poll_at=None)

@@ -7,7 +7,6 @@ row in one conditional UPDATE, and one outbox row for each change of what is sho
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,47 +16,18 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from connectors.contract import Stage, Status
+from connectors.contract import Status
 from connectors.models import ConnectorAccount
 from refunds import facts, polling, sql
 from refunds.facts import Observed, Source, Standing, State
 from refunds.models import Observation, Refund, Sighting, TransitionTally
-from refunds.services import alerts, rows
+from refunds.services import alerts, inserts, rows
 from refunds.services.items import Item
+from refunds.services.repeats import repeated_since, succeeded_after_failure
 from refunds.services.rows import Kept
+from refunds.services.settling import show_settlement
 
 _REFUND_KEY = tuple[int, str]
-
-_OBSERVATION_COLUMNS = {
-    "refund_id": "bigint",
-    "delivery_id": "bigint",
-    "identity": "text",
-    "source": "text",
-    "standing": "text",
-    "stage": "smallint",
-    "native_status": "text",
-    "as_of": "timestamptz",
-    "last_as_of": "timestamptz",
-    "received_at": "timestamptz",
-    "last_received_at": "timestamptz",
-    "first_key": "text",
-    "key": "text",
-    "assertion": "text",
-    "event_id": "text",
-    "event_type": "text",
-    "signed_digest": "text",
-    "attributes": "jsonb",
-}
-_OUTBOX_COLUMNS = {
-    "refund_id": "bigint",
-    "winning_key": "text",
-    "stage": "smallint",
-    "status": "text",
-    "previous_stage": "smallint",
-    "previous_status": "text",
-    "returned_after_success": "boolean",
-    "as_of": "timestamptz",
-}
 
 
 @dataclass(slots=True)
@@ -86,6 +56,10 @@ def record(items: Sequence[Item]) -> Recorded:
     batch.keep_observations()
     batch.merge()
     batch.write()
+    created = [refund for refund, pk in batch.result.refund_ids.items() if pk in batch.result.created]
+    if created:
+        # Their money may have been booked before anybody spoke of them.
+        show_settlement(created)
     return batch.result
 
 
@@ -128,7 +102,7 @@ class _Batch:
         for item in self.items:
             wanted[item.account_id].add(item.connector_refund_id)
         unseen = [(account, refund) for account, ids in wanted.items() for refund in ids - _seen(account, ids)]
-        self.result.created.update(create_unseen(sorted(unseen), now=self.now))
+        self.result.created.update(inserts.create_unseen(sorted(unseen), now=self.now))
         self._end_sightings(unseen)
         self._read(wanted)
 
@@ -138,12 +112,13 @@ class _Batch:
         for account, refund in found:
             by_account[account].append(refund)
         for account, refunds in by_account.items():
-            Sighting.objects.filter(account_id=account, connector_refund_id__in=refunds).delete()
+            hints = Sighting.objects.filter(account_id=account, not_recorded="")
+            hints.filter(connector_refund_id__among=refunds).delete()
 
     def _read(self, wanted: Mapping[int, set[str]]) -> None:
         for account_id, ids in sorted(wanted.items()):
             found = (
-                Refund.objects.filter(account_id=account_id, connector_refund_id__in=sorted(ids))
+                Refund.objects.filter(account_id=account_id, connector_refund_id__among=sorted(ids))
                 .order_by("id")
                 .select_for_update(no_key=True)
                 .values_list(*rows.READ)
@@ -185,13 +160,7 @@ class _Batch:
                 continue
             if not (self._extends(item) and self._extend(item)):
                 by_identity.setdefault((self._kept(item).id, item.observed.identity), item)
-        inserted = sql.insert_new(
-            "refunds_observation",
-            _OBSERVATION_COLUMNS,
-            [_observation_row(refund_id, item) for (refund_id, _), item in by_identity.items()],
-            unique="refund_id, identity",
-            returning="refund_id, identity",
-        )
+        inserted = inserts.insert_observations((refund_id, item) for (refund_id, _), item in by_identity.items())
         for refund_id, identity in inserted:
             item = by_identity[refund_id, identity]
             self.fresh[item.account_id, item.connector_refund_id].append(item.observed)
@@ -261,7 +230,7 @@ class _Batch:
         suspects = {
             kept.id: kept
             for refund_key in self.fresh
-            if _succeeded_after_failure((kept := self.kept[refund_key]).state) or kept.values["repeated_since"]
+            if succeeded_after_failure((kept := self.kept[refund_key]).state) or kept.values["repeated_since"]
         }
         evidence: dict[int, list[Observation]] = defaultdict(list)
         for observation in Observation.objects.filter(refund_id__in=suspects, standing=Standing.COUNTED):
@@ -296,11 +265,11 @@ class _Batch:
             if self._shown(kept) != before or (kept.id in self.result.created and kept.state.as_of):
                 kept.values["updated_at"] = self.now
                 self.result.changed.add(kept.id)
-                announcements.append(_outbox_row(kept, before, is_new=kept.id in self.result.created))
+                announcements.append(inserts.announcement(kept, before, is_new=kept.id in self.result.created))
                 self._tally(kept, refund_key[0])
             changed.append(rows.write(kept.values))
         sql.update_by_id("refunds_refund", rows.COLUMNS, changed, only_where="t.winning_key <= v.winning_key ")
-        sql.insert_new("refunds_outboxevent", _OUTBOX_COLUMNS, announcements, unique="refund_id, winning_key")
+        inserts.insert_announcements(announcements)
         TransitionTally.count_in(self.transitions, day=self.now.date())
         self._alert()
 
@@ -341,8 +310,16 @@ class _Batch:
             # A listing came by that happened to hold it: its own next question stays when it was.
             return
         age = self.now - values["created_at"]
+        wants_reference = polling.wants_reference(
+            connector, stage=kept.state.stage, kind=values["kind"], method=values["payment_method"],
+            arn=values["acquirer_reference_number"], reference_state=values["reference_state"],
+        )  # fmt: skip
         wait = polling.next_poll(
-            Status(values["status"]), connector=connector, age=age, polls_done=values["polls_done"]
+            Status(values["status"]),
+            connector=connector,
+            age=age,
+            polls_done=values["polls_done"],
+            reference_wanted=wants_reference,
         )
         if connector.supports("get_refund") and any(facts.needs_confirmation(before, o) for o in observations):
             wait = facts.CONFIRM_AFTER
@@ -364,61 +341,17 @@ class _Batch:
                 alerts.unknown_word(self.accounts[account_id], kept)
         for account_id, refunds in returned.items():
             alerts.returned(self.accounts[account_id], refunds)
+        held: dict[int, list[Item]] = defaultdict(list)
         for item in self.items:
             if item.observed.standing is Standing.HELD:
-                alerts.future(self.accounts[item.account_id], item)
+                held[item.account_id].append(item)
+        for account_id, items in sorted(held.items()):
+            alerts.future(self.accounts[account_id], items)
 
     def _kept(self, item: Item) -> Kept:
         return self.kept[item.account_id, item.connector_refund_id]
 
 
-def repeated_since(state: State, evidence: Iterable[Observation]) -> dt.datetime | None:
-    """Since when the shown success rests on a signed tuple that had been used before the refund failed. `evidence` is
-    every counted observation of the refund."""
-    if not _succeeded_after_failure(state):
-        return None
-    evidence = list(evidence)
-    winner = next((o for o in evidence if o.key == state.winning_key), None)
-    if winner is None or not winner.signed_digest:
-        return None
-    used_before = any(o.signed_digest == winner.signed_digest and o.key < winner.key for o in evidence)
-    success = [o for o in evidence if o.stage == Stage.SUCCEEDED and o.source == Source.REPORT]
-    confirmed = any(o.key > state.first_failure_key for o in success)
-    return winner.as_of if used_before and not confirmed else None
-
-
-def _succeeded_after_failure(state: State) -> bool:
-    shows_success = facts.STATUS_OF[state.stage] is Status.SUCCEEDED
-    return shows_success and "" < state.first_failure_key < state.winning_key
-
-
 def _seen(account_id: int, ids: set[str]) -> set[str]:
-    known = Refund.objects.filter(account_id=account_id, connector_refund_id__in=sorted(ids))
+    known = Refund.objects.filter(account_id=account_id, connector_refund_id__among=sorted(ids))
     return set(known.values_list("connector_refund_id", flat=True))
-
-
-def create_unseen(keys: Sequence[_REFUND_KEY], *, now: dt.datetime) -> list[int]:
-    """Rows for refunds we have never seen, in key order; returns the ids of those this call created."""
-    columns = {"account_id": "bigint", "connector_refund_id": "text", "created_at": "timestamptz",
-               "first_seen_at": "timestamptz", "updated_at": "timestamptz"}  # fmt: skip
-    fresh = [(account, refund, now, now, now) for account, refund in keys]
-    created = sql.insert_new("refunds_refund", columns, fresh, unique="account_id, connector_refund_id")
-    return [row[0] for row in created]
-
-
-def _observation_row(refund_id: int, item: Item) -> tuple[Any, ...]:
-    o = item.observed
-    return (
-        refund_id, item.delivery_id, o.identity, o.source.value, o.standing.value, o.stage.value if o.stage else None,
-        o.native_status[:120], o.as_of, o.as_of, o.received_at, o.received_at, o.key, o.key, o.assertion,
-        o.event_id[:255], o.event_type[:120], o.signed_digest[:64], json.dumps(o.attributes),
-    )  # fmt: skip
-
-
-def _outbox_row(kept: Kept, before: tuple[Any, ...], *, is_new: bool) -> tuple[Any, ...]:
-    stage, status, _ = (None, "", False) if is_new else before
-    values = kept.values
-    return (
-        kept.id, values["winning_key"], values["stage"], values["status"], stage, status,
-        values["returned_after_success"], values["as_of"],
-    )  # fmt: skip

@@ -18,7 +18,8 @@ from refunds import facts, polling, sql
 from refunds.facts import CLAIM_KEY, OWN_NAME_KEY
 from refunds.models import OutboxEvent, Refund, Sighting
 from refunds.services import rows
-from refunds.services.recording import create_unseen
+from refunds.services.inserts import create_unseen
+from refunds.services.settling import show_settlement
 
 OWN_NAMES = ("merchant_refund_id", "merchant_order_id")
 OTHER_CLAIMS = ("connector_transaction_id", "reason", "payment_method")
@@ -95,14 +96,15 @@ def register_refunds(account: ConnectorAccount, registrations: Sequence[Registra
     """
     ids = sorted({registration.connector_refund_id for registration in registrations})
     with transaction.atomic(durable=True):
-        create_unseen([(account.pk, refund_id) for refund_id in ids], now=timezone.now())
+        if create_unseen([(account.pk, refund_id) for refund_id in ids], now=timezone.now()):
+            show_settlement([(account.pk, refund_id) for refund_id in ids])
         found = Refund.objects.filter(account=account, connector_refund_id__in=ids)
         by_id = {r.connector_refund_id: r for r in found.order_by("id").select_for_update(no_key=True)}
         claimed: list[Refund] = []
         results = [_register(by_id[r.connector_refund_id], r, account, claimed) for r in registrations]
         sql.update_by_id("refunds_refund", _WRITTEN, [_written(refund) for refund in claimed])
         OutboxEvent.objects.bulk_create([_announced(r) for r in claimed if r.winning_key == CLAIM_KEY])
-        Sighting.objects.filter(account=account, connector_refund_id__in=ids).delete()
+        Sighting.objects.filter(account=account, connector_refund_id__in=ids, not_recorded="").delete()
     return results
 
 

@@ -8,7 +8,7 @@ from django.db import DatabaseError, transaction
 
 from connectors.models import WebhookDelivery
 from refunds.models import Alert, Refund
-from refunds.services import deliveries, recording
+from refunds.services import reading, recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class _Undo(Exception):
 
 def dry_run(delivery: WebhookDelivery) -> list[DryRunChange]:
     """Apply the delivery in a transaction that is always rolled back, and tell the difference."""
-    found = deliveries.read(delivery)
-    if not isinstance(found, deliveries.Read):
+    found = reading.read(delivery)
+    if not isinstance(found, reading.Read):
         return [DryRunChange("", "", "", f"cannot be read: {found.error}")]
     try:
         changes = _rehearse(found)
@@ -40,7 +40,7 @@ def dry_run(delivery: WebhookDelivery) -> list[DryRunChange]:
     return changes + hints + refused
 
 
-def _rehearse(found: deliveries.Read) -> list[DryRunChange]:
+def _rehearse(found: reading.Read) -> list[DryRunChange]:
     keys = list(dict.fromkeys((item.account_id, item.connector_refund_id) for item in found.facts))
     changes: list[DryRunChange] = []
     try:

@@ -21,6 +21,7 @@ from django.utils import timezone
 from connectors import registry
 from connectors.contract import (
     ConnectorError,
+    ForeignAddress,
     Hint,
     MalformedReport,
     NotSupported,
@@ -40,8 +41,11 @@ report_kept = Signal()
 """Sent with `report_id` when somebody waits for a report that was handed in; without it the ticker finds it too."""
 
 FETCH_LEASE_SECONDS = 300.0
-FETCH_BACKOFF = (*(dt.timedelta(minutes=m) for m in (5, 30, 120, 480)), *(dt.timedelta(days=1) for _ in range(28)))
-"""When a report that could not be downloaded is tried again; then it is given up."""
+FETCH_BACKOFF = (
+    *(dt.timedelta(minutes=m) for m in (5, 30, 120, 240, 360, 480)), *(dt.timedelta(days=1) for _ in range(28)),
+)  # fmt: skip
+"""When a report that could not be downloaded is tried again; then it is given up. Six times within the first day:
+a reversal whose webhook was lost is to be shown within a day of the report that tells of it."""
 _ALERT_AFTER_OUTAGES = 3
 _KEPT_DAYS = dt.timedelta(days=30)
 _RECEIVED_WITHIN = dt.timedelta(days=1)
@@ -80,7 +84,7 @@ def _announced(account: ConnectorAccount, report: ReportReference, *, by: str) -
 
 
 def report_at(account: ConnectorAccount, url: str) -> StatusReport:
-    """A report to be downloaded that nobody announced. Refused where its address is not one of the processor's."""
+    """A report to be downloaded that nobody announced; ForeignAddress where its address is not the processor's."""
     reference = ReportReference(url.rpartition("/")[2], url)
     account.speaks().report_request(reference)
     report = _announced(account, reference, by="")
@@ -104,7 +108,7 @@ def keep_report(account: ConnectorAccount, name: str, file: IO[bytes], *, source
     )
     kept = _store(receiving, file)
     if kept.known:
-        receiving.delete()
+        _let_go(receiving, kept.report)
         return kept
     same_name = StatusReport.objects.filter(account=account, name=kept.report.name)
     waited_for = same_name.filter(state__in=[ReportState.ANNOUNCED, ReportState.GIVEN_UP, ReportState.REFUSED])
@@ -113,10 +117,21 @@ def keep_report(account: ConnectorAccount, name: str, file: IO[bytes], *, source
     return kept
 
 
+def _let_go(receiving: StatusReport, same: StatusReport) -> None:
+    """Of a file that is here already nothing is kept; but two quiet batches have the same file, and each has come."""
+    batch = receiving.account.connector_class().batch_of_report(receiving.reference)
+    alike = StatusReport.objects.filter(account=receiving.account, name=receiving.name).exclude(pk=receiving.pk)
+    if not batch or receiving.name == same.name or alike.exists():
+        receiving.delete()
+        return
+    receiving.parts.all().delete()
+    receiving.write(state=ReportState.SUPERSEDED, finished_at=timezone.now())
+
+
 def _look_at_header(account: ConnectorAccount, file: IO[bytes]) -> None:
     connector = account.connector_class
     if not connector.supports("read_report"):
-        raise NotSupported(f"{connector.label} has no status reports that are read here")
+        raise NotSupported(f"{connector.label} has no report files that are read here")
     beginning = file.read(PART_BYTES)
     file.seek(0)
     next(iter(connector().read_report(ReportLines.of(beginning))), None)
@@ -135,14 +150,16 @@ def _store(report: StatusReport, file: IO[bytes], *, alive: Callable[[], None] =
         part.content = piece
         part.save(force_insert=True)
         alive()
+    same = StatusReport.objects.filter(account=report.account, digest=digest.hexdigest(), state__in=_IN_HAND)
     try:
         with transaction.atomic(durable=True):
+            # One that could not record every row may do better this time; what it did record changes nothing.
+            same.filter(state=ReportState.IMPORTED, not_recorded__gt=0).update(state=ReportState.SUPERSEDED)
             written = report.write(
                 state=ReportState.STORED, digest=digest.hexdigest(), size_bytes=size, attempts=0, error="", lease="",
                 next_attempt_at=timezone.now(),
             )  # fmt: skip
     except IntegrityError:
-        same = StatusReport.objects.filter(account=report.account, digest=digest.hexdigest(), state__in=_IN_HAND)
         return KeptReport(same.get(), known=True)
     if not written:
         raise Unavailable("another worker has taken over this download")
@@ -171,6 +188,9 @@ def fetch_report(report: StatusReport, *, alive: Callable[[], None] = lambda: No
             alive()
             file.seek(0)
             kept = _store(report, file, alive=alive)
+        except ForeignAddress as error:
+            _refuse_address(report, error)
+            return False
         except ConnectorError as error:
             _put_off(report, error)
             return False
@@ -182,12 +202,25 @@ def fetch_report(report: StatusReport, *, alive: Callable[[], None] = lambda: No
 
 
 def fetch_now(report: StatusReport) -> None:
-    """Let it be a report's turn at once, also one that was given up."""
-    waiting = StatusReport.objects.filter(pk=report.pk, state__in=[ReportState.ANNOUNCED, ReportState.GIVEN_UP])
-    waiting.update(
+    """Let it be a report's turn at once, also one that was given up or whose address was refused."""
+    not_here = Q(state__in=[ReportState.ANNOUNCED, ReportState.GIVEN_UP]) | Q(state=ReportState.REFUSED, digest="")
+    StatusReport.objects.filter(not_here, pk=report.pk).update(
         state=ReportState.ANNOUNCED, next_attempt_at=timezone.now(), attempts=0, lease="", finished_at=None, error=""
     )
     report.refresh_from_db()
+
+
+def _refuse_address(report: StatusReport, error: ForeignAddress) -> None:
+    """Given up at once: no second attempt makes an address the processor's."""
+    log.warning("report_address_refused", account=report.account.name, report=report.name)
+    report.write(state=ReportState.REFUSED, finished_at=timezone.now(), error=str(error)[:500], lease="")
+    alert_failed(
+        report,
+        f"Report {report.name} of {report.account.name} was announced at an address that is not one of the "
+        "processor's. Nothing was sent, and it is not tried again. Compare the account's environment with the "
+        "webhook's; if that is right, somebody may know the webhook's password: change its password and HMAC key. See "
+        "report_failed in docs/operations.md.",
+    )
 
 
 def _put_off(report: StatusReport, error: ConnectorError) -> None:
@@ -215,9 +248,7 @@ def alert_failed(report: StatusReport, message: str) -> None:
 
 def close_alert_if_well(account: ConnectorAccount) -> None:
     """Close the account's alert where no report of its own is failing any more."""
-    waiting = Q(state=ReportState.ANNOUNCED, attempts__gt=0)
-    ended = Q(state=ReportState.GIVEN_UP) | Q(state=ReportState.REFUSED, source=ReportSource.ANNOUNCED)
-    if not StatusReport.objects.filter(waiting | ended, account=account).exists():
+    if not StatusReport.objects.filter(account=account).missing().exists():
         Alert.close(AlertKind.REPORT_FAILED, subject=account.name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.db import transaction
 from django.utils import timezone
 
 from connectors.contract import (
@@ -16,11 +17,12 @@ from connectors.contract import (
     UnknownStatus,
 )
 from connectors.models import ConnectorAccount
-from refunds.facts import Source
+from refunds.facts import Source, Standing
 from refunds.models import AccountPolling, Refund
 from refunds.services.asking import ask_for_person
-from refunds.services.items import item_of_answer
-from refunds.services.recording import record_facts
+from refunds.services.items import Item, item_of_answer
+from refunds.services.recording import record
+from refunds.services.unrecorded import settle
 
 ANSWERED = "answered"
 
@@ -72,21 +74,29 @@ def _sync(account: ConnectorAccount, reference: RefundReference, known: Refund |
 
 def _answered(account: ConnectorAccount, known: Refund | None, answer: Answer[Fact]) -> SyncResult:
     item = item_of_answer(answer.value, answer, account_id=account.pk, source=Source.GET)
-    recorded = record_facts([item])
+    with transaction.atomic(durable=True):
+        recorded = record([item])
+        settle(account, [item.connector_refund_id])
     refund_id = recorded.refund_ids[account.pk, item.connector_refund_id]
     code = ANSWERED if answer.value.stage is not None else UnknownStatus.code
     Refund.objects.filter(pk=refund_id).update(last_answer=code, last_answer_at=answer.received_at)
     refund = Refund.objects.select_related("account").get(pk=refund_id)
-    message = f"{account.connector_class.label} answered just now."
-    if code == ANSWERED and refund.native_status != answer.value.native_status:
-        message = (
-            f"{account.connector_class.label} answered {answer.value.native_status!r} just now, but the "
-            f"{refund.source} as of {refund.as_of:%H:%M:%S} UTC says otherwise and is newer; it is asked again shortly."
+    return SyncResult(refund, True, code, _said(refund, item))
+
+
+def _said(refund: Refund, item: Item) -> str:
+    """What the answer came to, in a sentence."""
+    label, word = refund.account.connector_class.label, item.observed.native_status
+    if item.observed.standing is Standing.UNRECOGNIZED:
+        return f"{label} answered {word!r}, a word we do not know; the state was kept."
+    if item.observed.standing is Standing.HELD:
+        return f"{label} answered {word!r} and dates it ahead of our clock; it is asked again when that time has come."
+    if refund.native_status != word and refund.as_of is not None:
+        return (
+            f"{label} answered {word!r} just now, but the {refund.source} as of {refund.as_of:%H:%M:%S} UTC says "
+            "otherwise and is newer; it is asked again shortly."
         )
-    if code == UnknownStatus.code:
-        word = answer.value.native_status
-        message = f"{account.connector_class.label} answered {word!r}, a word we do not know; the state was kept."
-    return SyncResult(refund, True, code, message)
+    return f"{label} answered just now."
 
 
 def _not_answered(known: Refund | None, error: ConnectorError) -> SyncResult:

@@ -131,3 +131,11 @@ def test_development_logins_are_refused_in_a_deployment(run: Run, config: Path) 
     assert checks.no_development_logins() == []
     _demo(run, config)
     assert [error.id for error in checks.no_development_logins()] == ["refunds.E001"]
+
+
+def test_the_practice_month_needs_practice_processors_that_have_one(run: Run, settings: Any) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        settings.SANDBOX_URL = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        with pytest.raises(CommandError, match="the practice processors do not answer at"):
+            run("demo", "--month")

@@ -104,3 +104,11 @@ def test_a_refused_secret_is_not_shown_and_changes_nothing(run: Run) -> None:
         _add(run, "--secret", "signing_secret", stdin="sk_canary\n")
     assert "canary" not in str(refused.value)
     assert not WebhookEndpoint.objects.exists()
+
+
+@pytest.mark.parametrize("hours", ["nan", "inf", "1e12", "-1"])
+def test_an_overlap_that_is_no_span_of_time_is_refused(run: Run, hours: str) -> None:
+    _add(run, "--secret", "signing_secret", stdin=f"{SECRET}\n")
+    number = str(WebhookEndpoint.objects.get().pk)
+    with pytest.raises(CommandError, match="--overlap-hours must be between 0 and 8760"):
+        run("endpoint", "rotate", number, f"--overlap-hours={hours}", "--secret", "signing_secret", stdin="whsec_2\n")

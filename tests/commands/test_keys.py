@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -76,6 +79,17 @@ def test_what_no_key_opens_is_left_alone_and_told(run: Run, settings: Any, actio
     with pytest.raises(CommandError, match="5 sealed values do not open"):
         run("keys", action)
     assert bytes(ConnectorAccount.objects.get().sealed_credentials) == sealed
+
+
+@pytest.mark.parametrize("action", ["rotate", "check"])
+def test_a_malformed_key_is_one_clear_message(action: str) -> None:
+    environment = os.environ | {"REFUNDDASH_FIELD_KEYS": f"{NEW},old:12ab", "REFUNDDASH_DEBUG": "1"}
+    command = [sys.executable, "manage.py", "keys", action]
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "REFUNDDASH_FIELD_KEYS: key 2 must read name:64 hex digits" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "12ab" not in done.stderr
 
 
 def test_a_value_moved_to_another_row_does_not_open(run: Run) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,7 +15,7 @@ from refunds.models import Refund, ReportSource, StatusReport
 from refunds.services.deliveries import follow_hints
 from tests.commands.conftest import Run
 from tests.factories import AccountFactory
-from tests.reports import MERCHANT, accounting, accounting_row
+from tests.reports import MERCHANT, accounting, accounting_row, reconciliation, transaction
 
 pytestmark = pytest.mark.django_db
 
@@ -49,6 +50,21 @@ def test_a_file_is_imported_and_its_counts_are_said(run: Run, file: Path) -> Non
     )
     assert said.err.startswith("line 3, Modification Psp Reference: the reference is no reference of Adyen's")
     assert Refund.objects.get().status == "SUCCEEDED"
+
+
+def test_a_file_of_which_no_row_can_be_read_fails(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    path.write_bytes(accounting([accounting_row("R 1")]))
+    with pytest.raises(CommandError, match="not one of its 1 rows could be read, so nothing was imported"):
+        run("report", "import", str(path), "--account", "cards")
+
+
+def test_a_file_that_holds_no_rows_is_said_to_hold_none(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    path.write_bytes(accounting([]))
+    assert run("report", "import", str(path), "--account", "cards").out == (
+        f"{NAME}: it holds a header and no rows, so nothing was imported.\n"
+    )
 
 
 def test_the_same_file_twice_is_said_to_be_known(run: Run, file: Path) -> None:
@@ -99,3 +115,33 @@ def test_what_is_wrong_is_said(run: Run, arguments: tuple[str, ...], reason: str
     with pytest.raises(CommandError, match=reason):
         run("report", *arguments)
     assert not StatusReport.objects.exists()
+
+
+def test_a_settlement_file_says_what_was_booked(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "payouts.csv"
+    AccountFactory.create(name="shop", connector="stripe")
+    for number in (1, 2):
+        path.write_bytes(reconciliation(transaction(n, f"re_{n}") for n in range(number)))
+        said = run("report", "import", str(path), "--account", "shop")
+    assert said.out.startswith("payouts.csv: 2 rows; 2 about refunds, 2 booked (1 had come before), 0 refunds changed;")
+
+
+def test_an_address_that_is_none_of_the_processors_is_refused(run: Run) -> None:
+    other: ConnectorAccount = AccountFactory.build(name="shop")
+    other.credentials = other.connector_class.Credentials(api_key=Secret("rk_test_1"))
+    other.save()
+    with pytest.raises(CommandError, match="Stripe: the report's address is not one of its files"):
+        run("report", "fetch", "--account", "shop", "--url", "https://x/y.csv")
+
+
+def test_credentials_that_do_not_open_are_said(run: Run, settings: Any) -> None:
+    settings.FIELD_KEYS = ["other:" + "0f" * 32]
+    with pytest.raises(CommandError, match="key"):
+        run("report", "fetch", "--account", "cards", "--url", URL)
+
+
+def test_a_settlement_is_imported_by_the_name_that_finance_looks_for(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "payouts.csv"
+    AccountFactory.create(name="shop", connector="stripe")
+    path.write_bytes(reconciliation([transaction(1, "re_1")]))
+    assert "1 booked" in run("settlement", "import", str(path), "--account", "shop").out

@@ -16,7 +16,7 @@ from connectors.contract import Stage
 from connectors.models import DeliveryState, WebhookDelivery
 from refunds import services
 from refunds.facts import Source
-from refunds.models import AccountPolling, Alert, AlertKind, Heartbeat, Refund, TransitionTally
+from refunds.models import AccountPolling, Alert, AlertKind, FailingRoad, Heartbeat, Refund, Road, TransitionTally
 from refunds.operations import figures, metrics, readiness
 from tests.factories import AccountFactory, EndpointFactory, RefundFactory, fact
 from tests.operations.conftest import beat
@@ -177,3 +177,24 @@ def test_more_rows_cost_no_more_queries(beating):
     with CaptureQueriesContext(connection) as many:
         metrics.exposition()
     assert len(many) == len(few)
+
+
+def test_it_says_for_how_long_a_feed_or_listing_has_not_come_through(beating):
+    account = AccountFactory.create(name="shop")
+    FailingRoad.objects.create(account=account, road=Road.CHANGES, since=timezone.now() - dt.timedelta(hours=3))
+    figures = scraped()
+    assert figures["refunddash_account_road_failing_seconds", ("shop", "changes")] == pytest.approx(3 * 3600, abs=60)
+    assert figures["refunddash_account_road_failing_seconds", ("shop", "list")] == 0
+
+
+def test_what_waits_is_told_by_endpoint(beating, monkeypatch):
+    monkeypatch.setattr(figures, "COUNTED_TO", 3)
+    few, many = (EndpointFactory.create(accounts=[AccountFactory.create()]) for _ in range(2))
+    delivery(few, "new")
+    delivery(few, "tried", attempts=2)
+    delivery(few, "applied", state=DeliveryState.APPLIED)
+    for number in range(6):
+        delivery(many, str(number), attempts=number % 2)
+    found = scraped()
+    assert found["refunddash_endpoint_deliveries_waiting", (str(few.pk),)] == 2
+    assert found["refunddash_endpoint_deliveries_waiting", (str(many.pk),)] == 4

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +30,11 @@ def readyz() -> tuple[int, dict[str, dict[str, Any]]]:
     answer = json.loads(body)
     assert answer["ready"] is (status == 200)
     return status, {check["name"]: check for check in answer["checks"]}
+
+
+def healthz() -> int:
+    status, _, _ = call("/healthz", method="GET", HTTP_HOST="10.1.2.3:8000")
+    return status
 
 
 def red() -> dict[str, dict[str, Any]]:
@@ -122,6 +129,18 @@ def test_many_questions_cost_one_look(beating, django_assert_num_queries):
     readiness.readiness()
     with django_assert_num_queries(0):
         call("/readyz", method="GET")
+
+
+def test_a_web_that_is_about_to_be_stopped_asks_for_nothing_more(settings: Any, tmp_path: Path) -> None:
+    drain_file = tmp_path / "draining"
+    settings.DRAIN_FILE = str(drain_file)
+    statuses = [healthz()]
+    drain_file.touch()
+    statuses.append(healthz())
+    # What is left of the stop before this one says nothing of this process.
+    os.utime(drain_file, (0, 0))
+    statuses.append(healthz())
+    assert statuses == [200, 503, 200]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])

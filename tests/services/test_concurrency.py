@@ -100,8 +100,10 @@ def test_facts_that_race_come_to_one_state_and_are_announced_in_order(seed):
     for refund in Refund.objects.all():
         state = history.fold(list(refund.observations.all()))
         assert (refund.winning_key, refund.attribute_keys != {}) == (state.winning_key, True)
-        keys = list(OutboxEvent.objects.filter(refund=refund).order_by("id").values_list("winning_key", flat=True))
+        told = OutboxEvent.objects.filter(refund=refund).order_by("id")
+        keys = list(told.values_list("winning_key", "returned_after_success"))
         assert keys == sorted(set(keys))
+        assert keys[-1][1] == refund.returned_after_success
 
 
 def test_one_of_many_takes_the_accounts_lease():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import hmac
+import itertools
 import json
 import os
 from dataclasses import replace
@@ -16,12 +17,13 @@ from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
-from connectors import inbox, webhooks
+from connectors import inbox, leases, webhooks
 from connectors.contract import Secret
 from connectors.models import ConnectorAccount, DeliveryState, WebhookDelivery, WebhookEndpoint
 from connectors.processors.stripe.settings import WebhookSecrets
 from refunds import services
 from refunds.models import AccountPolling, Alert, AlertKind, Mark, Observation, Refund, Sighting
+from refunds.services import reading
 from tests.factories import AccountFactory, EndpointFactory, RefundFactory
 
 pytestmark = pytest.mark.django_db
@@ -209,7 +211,9 @@ def test_signatures_that_fail_where_they_held_before_are_alerted_until_one_holds
     door.post(event(event_id="evt_bad"), secret="whsec_other")
     services.watch_endpoints()
     services.watch_endpoints()
-    assert [(a.kind, a.count) for a in Alert.objects.filter(closed_at=None)] == [(AlertKind.SIGNATURES_FAIL, 1)]
+    account = WebhookEndpoint.objects.get().accounts.get()
+    found = [(a.kind, a.count, a.account) for a in Alert.objects.filter(closed_at=None)]
+    assert found == [(AlertKind.SIGNATURES_FAIL, 1, account)]
     door.post(event(event_id="evt_good_again"))
     services.watch_endpoints()
     assert not Alert.objects.filter(closed_at=None).exists()
@@ -248,7 +252,9 @@ def test_an_odd_schema_is_parked_with_the_reason_and_alerted(door):
     services.apply_deliveries()
     assert kept().state == DeliveryState.PARKED
     assert "cannot be read" in kept().error
-    assert Alert.objects.get().kind == AlertKind.DELIVERY_PARKED
+    [alert] = Alert.objects.all()
+    assert (alert.kind, alert.account) == (AlertKind.DELIVERY_PARKED, kept().endpoint.accounts.get())
+    assert f"at {kept().endpoint} was parked" in alert.message
 
 
 def test_a_delivery_for_another_account_is_parked_and_alerted_never_applied(door):
@@ -256,8 +262,16 @@ def test_a_delivery_for_another_account_is_parked_and_alerted_never_applied(door
     services.apply_deliveries()
     assert kept().state == DeliveryState.PARKED
     assert "acct_stranger" in kept().error
-    assert Alert.objects.get().kind == AlertKind.NOT_OURS
+    [alert] = Alert.objects.all()
+    assert (alert.kind, alert.account) == (AlertKind.NOT_OURS, kept().endpoint.accounts.get())
     assert not Refund.objects.exists()
+
+
+def test_the_alert_of_an_endpoint_of_several_accounts_is_of_none_of_them(door):
+    door.post(event(account="acct_stranger"))
+    kept().endpoint.accounts.add(AccountFactory.create())
+    services.apply_deliveries()
+    assert Alert.objects.get().account is None
 
 
 def test_a_negative_amount_is_parked_not_summed(door):
@@ -316,6 +330,7 @@ def test_deliveries_that_end_their_reader_cost_the_others_no_attempt(door, monke
         return real(connector, delivery)
 
     monkeypatch.setattr(door.account.connector_class, "parse_webhook", poisoned)
+    reading.be_careful("Somebody died.")
     for n, refund_id in enumerate(["re_1", "re_poison", "re_2"]):
         door.post(event(event_id=f"evt_{n}", refund_id=refund_id))
     services.apply_deliveries()
@@ -341,12 +356,13 @@ def test_a_fact_without_a_sane_id_parks_its_delivery_and_no_other(door, monkeypa
 
 def test_where_too_many_end_their_reader_the_rest_keeps_its_attempts_and_its_place(door, monkeypatch):
     monkeypatch.setattr(door.account.connector_class, "parse_webhook", lambda *_: os._exit(1))
-    for n in range(services.deliveries.MOST_DEATHS + 2):
+    reading.be_careful("Somebody died.")
+    for n in range(services.reading.MOST_DEATHS + 2):
         door.post(event(event_id=f"evt_{n}"))
     services.apply_deliveries()
     left = WebhookDelivery.objects.filter(attempts=0, lease="", next_attempt_at=F("received_at"))
     assert left.count() == 2
-    assert WebhookDelivery.objects.filter(attempts=1).count() == services.deliveries.MOST_DEATHS
+    assert WebhookDelivery.objects.filter(attempts=1).count() == services.reading.MOST_DEATHS
 
 
 def test_a_backlog_of_one_endpoint_leaves_another_its_share(door):
@@ -376,6 +392,83 @@ def test_deliveries_whose_worker_died_are_taken_one_at_a_time(door):
     inbox.claim(limit=10)
     WebhookDelivery.objects.update(next_attempt_at=timezone.now())
     assert [len(inbox.claim_tried(limit=10)[1]) for _ in range(4)] == [1, 1, 1, 0]
+
+
+@pytest.fixture
+def dead_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is claimed was claimed by a process that is gone."""
+    monkeypatch.setattr(leases, "holder_is_dead", lambda lease: True)
+
+
+@pytest.mark.usefixtures("dead_workers")
+def test_what_a_dead_worker_held_is_applied_at_once_and_told(door):
+    for n in range(3):
+        door.post(event(event_id=f"evt_{n}"))
+    inbox.claim(limit=10)
+    assert services.apply_deliveries() == 0
+    assert services.take_over_from_the_dead() == 3
+    assert services.apply_deliveries() == 3
+    assert set(WebhookDelivery.objects.values_list("state", "attempts")) == {(DeliveryState.APPLIED, 2)}
+    alert = Alert.objects.get(kind=AlertKind.READER_DIED)
+    assert alert.message.startswith("A worker process died while it held 3 deliveries")
+
+
+@pytest.mark.usefixtures("dead_workers")
+def test_what_has_cost_two_workers_is_given_out_alone(door):
+    for n in range(3):
+        door.post(event(event_id=f"evt_{n}"))
+    inbox.claim(limit=10)
+    inbox.release_dead()
+    assert len(inbox.claim_tried(limit=10)[1]) == 3
+    inbox.release_dead()
+    assert [len(inbox.claim_tried(limit=10)[1]) for _ in range(4)] == [1, 1, 1, 0]
+
+
+def test_a_live_worker_keeps_what_it_holds(door):
+    door.post(event())
+    inbox.claim(limit=10)
+    assert services.take_over_from_the_dead() == 0
+    assert services.apply_deliveries() == 0
+
+
+def test_after_a_death_a_child_goes_first_for_ten_minutes(door):
+    assert not reading.must_be_careful()
+    reading.be_careful("Somebody died.")
+    assert reading.must_be_careful()
+    Alert.objects.update(last_at=timezone.now() - reading.CAREFUL_FOR)
+    assert not reading.must_be_careful()
+
+
+def test_the_alert_closes_once_nobody_died_for_a_day():
+    reading.be_careful("Somebody died.")
+    services.calm_down()
+    assert Alert.objects.get().closed_at is None
+    Alert.objects.update(last_at=timezone.now() - dt.timedelta(days=1, seconds=1))
+    services.calm_down()
+    assert Alert.objects.get().closed_at is not None
+
+
+@pytest.mark.parametrize(
+    ("deadly", "seconds", "reason"),
+    [
+        (lambda: [bytearray(8_000_000) for _ in itertools.count()], 30.0, "MemoryError: "),
+        (lambda: all(n >= 0 for n in itertools.count()), 0.1, "it computed for more than 0.1 s"),
+    ],
+    ids=["memory", "endless loop"],
+)
+def test_a_delivery_that_goes_on_for_ever_is_put_off_alone(door, monkeypatch, deadly, seconds, reason):
+    real = door.account.connector_class.parse_webhook
+
+    def poisoned(connector: Any, delivery: Any) -> Any:
+        return deadly() if b"re_poison" in delivery.body else real(connector, delivery)
+
+    monkeypatch.setattr(door.account.connector_class, "parse_webhook", poisoned)
+    monkeypatch.setattr(reading, "FIRST_READING_SECONDS", seconds)
+    for n, refund_id in enumerate(["re_1", "re_poison", "re_2"]):
+        door.post(event(event_id=f"evt_{n}", refund_id=refund_id))
+    services.apply_deliveries()
+    assert set(Refund.objects.values_list("connector_refund_id", flat=True)) == {"re_1", "re_2"}
+    assert WebhookDelivery.objects.get(state=DeliveryState.WAITING).error == reason
 
 
 def test_a_parked_delivery_can_be_replayed_after_the_cause_is_gone(door):

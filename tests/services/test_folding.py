@@ -96,6 +96,55 @@ def test_a_column_edited_by_hand_is_reported_and_can_be_shown_right_again(
         assert getattr(Refund.objects.get(), column) == getattr(refund, column)
 
 
+@pytest.fixture
+def settled_since(refund: Refund) -> Refund:
+    """A fact that is known came after the word that is not: the row still remembers the word."""
+    _record(refund.account, [fact(stage=Stage.FAILED, at=240)])
+    refund.refresh_from_db()
+    assert (refund.unrecognized_since, refund.unrecognized_word) == (None, "mystery")
+    return refund
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("unrecognized_at", None),
+        ("unrecognized_at", T0 + dt.timedelta(days=300)),
+        ("unrecognized_at", T0),
+        ("unrecognized_word", "other"),
+        ("unrecognized_word", ""),
+    ],
+)
+def test_a_word_that_is_past_is_held_against_the_log_too(settled_since: Refund, column: str, value: Any) -> None:
+    assert _mismatches() == []
+    Refund.objects.update(**{column: value})
+    assert column in {mismatch.column for mismatch in _mismatches()}
+    services.fold_anew([settled_since.pk])
+    assert _mismatches() == []
+    assert getattr(Refund.objects.get(), column) == getattr(settled_since, column)
+
+
+def test_a_word_put_into_a_row_whose_log_never_held_one_is_reported() -> None:
+    account = AccountFactory.create()
+    _record(account, [fact(at=0)])
+    Refund.objects.update(unrecognized_at=T0 - dt.timedelta(days=1), unrecognized_word="mystery")
+    assert {mismatch.column for mismatch in _mismatches()} == {"unrecognized_at", "unrecognized_word"}
+    services.fold_anew([Refund.objects.get().pk])
+    assert (Refund.objects.get().unrecognized_at, Refund.objects.get().unrecognized_word) == (None, "")
+
+
+def test_a_word_that_was_recognized_since_may_be_remembered(refund: Refund, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release that knows the word counts it, and the row goes on remembering it; another word is no excuse."""
+    connector = refund.account.connector_class
+    monkeypatch.setattr(connector, "stages", {**connector.stages, "mystery": Stage.FAILED})
+    assert services.recognize_words() == 1
+    _record(refund.account, [fact(stage=None, at=170, native_status="earlier")])
+    assert Refund.objects.get().unrecognized_word == "mystery"
+    assert _mismatches() == []
+    Refund.objects.update(unrecognized_word="other")
+    assert {mismatch.column for mismatch in _mismatches()} == {"unrecognized_at", "unrecognized_word"}
+
+
 def test_an_observation_taken_out_of_the_log_is_reported(refund: Refund) -> None:
     Observation.objects.filter(stage=Stage.FAILED.value).delete()
     assert {"stage", "status", "winning_key", "error_code"} <= {mismatch.column for mismatch in _mismatches()}

@@ -222,6 +222,7 @@ class Merge(RuleBasedStateMachine):
             assert refund.winning_key == state.winning_key
             assert refund.first_success_key == state.first_success_key
             assert refund.first_failure_key == state.first_failure_key
+        assert [mismatch for _, _, found in services.verify_fold() for mismatch in found] == []
 
     @invariant()
     def the_winning_key_never_falls(self) -> None:
@@ -232,11 +233,12 @@ class Merge(RuleBasedStateMachine):
     @invariant()
     def each_change_was_announced_once(self) -> None:
         events = list(OutboxEvent.objects.order_by("id"))
-        keys = [event.winning_key for event in events]
+        keys = [(event.winning_key, event.returned_after_success) for event in events]
         assert keys == sorted(set(keys))
         assert all(then.previous_stage == event.stage for event, then in pairwise(events))
         if self.model.winner and events:
             assert events[-1].stage == self.model.winner.stage
+            assert events[-1].returned_after_success == Refund.objects.get().returned_after_success
 
 
 def moment(seconds: float) -> dt.datetime:

@@ -8,15 +8,17 @@ import pytest
 from django.utils import timezone
 
 from connectors import archive, inbox
-from connectors.models import DeliveryArchive, DeliveryState, WebhookDelivery
+from connectors.models import ConnectorAccount, DeliveryArchive, DeliveryState, WebhookDelivery, WebhookEndpoint
 from refunds import services
-from refunds.models import Observation, Refund
-from tests.factories import AccountFactory
+from refunds.models import Alert, AlertKind, Observation, Refund
+from refunds.operations.health import health
+from tests.factories import T0, AccountFactory
 from tests.services.test_deliveries import Door, event
 
 pytestmark = pytest.mark.django_db
 
-OLD = dt.timedelta(days=91)
+DAY = dt.timedelta(days=1)
+OLD = 91 * DAY
 
 
 @pytest.fixture
@@ -26,6 +28,12 @@ def door():
 
 def age(by: dt.timedelta = OLD) -> None:
     WebhookDelivery.objects.update(received_at=timezone.now() - by)
+
+
+def last_valid_at() -> dt.datetime | None:
+    """Of the only endpoint."""
+    found: dt.datetime | None = getattr(WebhookEndpoint.objects.with_last_valid_at().get(), "last_valid_at", T0)
+    return found
 
 
 def test_an_applied_delivery_is_purged_after_its_time_and_what_it_said_stays(door):
@@ -103,3 +111,31 @@ def test_a_purge_ends_in_time_and_goes_on_at_the_next_tick(door, monkeypatch):
     age()
     assert services.purge_deliveries(seconds=0) == 0
     assert services.purge_deliveries() == 3
+
+
+def test_an_endpoint_whose_deliveries_were_all_purged_is_remembered_as_healthy(door):
+    door.post(event())
+    services.apply_deliveries()
+    age()
+    services.purge_deliveries()
+    door.post(event(event_id="evt_bad"), secret="whsec_other")
+    services.watch_endpoints()
+    assert [alert.kind for alert in Alert.objects.filter(closed_at=None)] == [AlertKind.SIGNATURES_FAIL]
+
+
+def test_when_an_endpoint_was_last_healthy_does_not_change_by_purging(door):
+    for n, days in enumerate((200, 100, 120)):
+        door.post(event(event_id=f"evt_{n}"))
+        services.apply_deliveries()
+        WebhookDelivery.objects.filter(dedupe_key=f"evt_{n}").update(received_at=timezone.now() - days * DAY)
+    WebhookDelivery.objects.filter(dedupe_key="evt_0").update(state=DeliveryState.PARKED)
+    newest = WebhookDelivery.objects.get(dedupe_key="evt_1").received_at
+    services.purge_deliveries()
+    assert WebhookDelivery.objects.get().dedupe_key == "evt_0"
+    assert last_valid_at() == newest
+    [account] = health(ConnectorAccount.objects.all())
+    assert account.last_webhook_at == newest
+
+
+def test_an_endpoint_that_never_held_anything_has_no_last_valid_delivery(door):
+    assert last_valid_at() is None

@@ -73,6 +73,16 @@ def test_an_older_success_that_arrives_later_only_flags_the_return(account):
     assert (only_refund().status, only_refund().returned_after_success) == ("FAILED", True)
 
 
+def test_an_older_success_that_arrives_later_is_announced_once(account):
+    late = told(account, fact(stage=Stage.SUCCEEDED, at=50), received=500)
+    services.record_facts([told(account, fact(stage=Stage.FAILED, at=100))])
+    for _ in range(3):
+        services.record_facts([late])
+    announced = OutboxEvent.objects.values_list("winning_key", "status", "returned_after_success")
+    key = only_refund().winning_key
+    assert list(announced) == [(key, "FAILED", False), (key, "FAILED", True)]
+
+
 def test_the_same_event_twice_is_one_observation_and_one_announcement(account):
     for _ in range(3):
         services.record_facts([told(account, fact())])
@@ -171,6 +181,15 @@ def test_answers_from_the_future_are_not_asked_for_every_minute(account):
     for minute in range(3):
         services.record_facts([answered(account, asked(Stage.PENDING), read=7200 + 60 * minute, received=60 * minute)])
     assert only_refund().next_poll_at - timezone.now() > dt.timedelta(minutes=10)
+
+
+def test_facts_from_the_future_are_one_alert_an_account_that_counts_them_and_names_the_newest(account):
+    ahead = (timezone.now() - T0).total_seconds() + 7200
+    for number in range(3):
+        services.record_facts([told(account, fact(f"re_{number}", at=ahead + n), received=0) for n in range(2)])
+    [alert] = Alert.objects.all()
+    assert (alert.kind, alert.subject, alert.account, alert.count) == ("from_the_future", account.name, account, 6)
+    assert "is of refund re_2, dated" in alert.message
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "the later one first"])

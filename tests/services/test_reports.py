@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 import time_machine
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from connectors.contract import Hint, MalformedReport, NotSupported, RefundReference, ReportReference, Secret
+from connectors.contract import Hint, MalformedReport, RefundReference, ReportReference, Secret
 from connectors.models import ConnectorAccount
 from connectors.processors.adyen.settings import Credentials
 from connectors.sandbox.config import AdyenAccount, SandboxConfig
@@ -33,9 +33,10 @@ from refunds.models import (
     StatusReportRowError,
 )
 from refunds.models.report import PART_BYTES
-from refunds.services import recording, report_import
+from refunds.services import recording, report_import, reports
 from refunds.services.deliveries import follow_hints
 from tests.factories import AccountFactory
+from tests.refusing import observations_refused_of
 from tests.reports import MERCHANT, accounting, accounting_row
 
 pytestmark = pytest.mark.django_db
@@ -106,6 +107,31 @@ def test_the_same_file_twice_is_known_and_changes_nothing(account: ConnectorAcco
     assert StatusReportPart.objects.count() == 1
 
 
+def test_a_row_that_cannot_be_recorded_costs_no_other_and_is_an_error_with_its_line(account: ConnectorAccount) -> None:
+    content = accounting([accounting_row(f"R{n}") for n in range(1, 7)])
+    with observations_refused_of("R3"):
+        report = imported(account, content)
+    assert report.state == ReportState.IMPORTED
+    assert counts(report) == {"rows": 6, "facts": 5, "other": 0, "not_ours": 0, "unreadable": 1, "changed": 5}
+    assert shown() == {f"R{n}": "succeeded" for n in (1, 2, 4, 5, 6)}
+    error = StatusReportRowError.objects.get()
+    assert (error.line, "refund R3 cannot be recorded" in error.reason) == (4, True)
+    alert = Alert.objects.get()
+    assert (alert.kind, alert.closed_at) == (AlertKind.REPORT_ROWS_UNREADABLE, None)
+
+
+def test_the_same_file_is_imported_anew_where_it_left_rows_behind(account: ConnectorAccount) -> None:
+    content = accounting([accounting_row("R1"), accounting_row("R2")])
+    with observations_refused_of("R2"):
+        first = imported(account, content)
+    again = imported(account, content)
+    first.refresh_from_db()
+    assert (first.state, again.state) == (ReportState.SUPERSEDED, ReportState.IMPORTED)
+    assert counts(again) == {"rows": 2, "facts": 2, "other": 0, "not_ours": 0, "unreadable": 0, "changed": 1}
+    assert shown() == {"R1": "succeeded", "R2": "succeeded"}
+    assert kept(account, content).known
+
+
 def test_the_same_rows_in_another_file_change_nothing(account: ConnectorAccount) -> None:
     imported(account, accounting([accounting_row("R1"), accounting_row("R2")]))
     report = imported(account, accounting([accounting_row("R2"), accounting_row("R1")]))
@@ -129,6 +155,56 @@ def test_all_errors_are_counted_and_some_of_them_are_kept(
     monkeypatch.setattr(report_import, "MOST_ROW_ERRORS", 3)
     report = imported(account, accounting([accounting_row(f"R {n}") for n in range(10)]))
     assert (report.unreadable, StatusReportRowError.objects.count()) == (10, 3)
+
+
+def test_a_report_of_which_no_row_can_be_read_is_refused_and_not_called_imported(account: ConnectorAccount) -> None:
+    report = imported(account, accounting([accounting_row("R 1"), accounting_row("R 2")]))
+    assert (report.state, report.unreadable, report.row_errors.count()) == (ReportState.REFUSED, 2, 2)
+    assert "not one of its 2 rows could be read, so nothing was imported" in report.error
+    assert not Alert.objects.exists(), "whoever handed it in is told by the page or the command"
+
+
+def test_an_announced_report_of_which_no_row_can_be_read_is_told(account: ConnectorAccount) -> None:
+    report = announced(account)
+    with services.processors_replaced_by(answers(accounting([accounting_row("R 1")]))):
+        services.fetch_report(report)
+    services.import_report(report)
+    alert = Alert.objects.get()
+    assert (report.state, alert.kind) == (ReportState.REFUSED, AlertKind.REPORT_FAILED)
+    assert "nothing was imported" in alert.message
+    assert "the others were imported" not in alert.message
+    assert "is kept" not in alert.message
+
+
+@pytest.mark.parametrize(
+    ("at", "readable"),
+    [
+        pytest.param("0001-01-01 00:00:00", False, id="year 1"),
+        pytest.param("1999-12-31 23:59:59", False, id="before 2000"),
+        pytest.param("2000-01-01 00:00:00", True, id="2000"),
+        pytest.param("2026-03-16 11:59:00", True, id="not two days ahead"),
+        pytest.param("2026-03-16 12:01:00", False, id="more than two days ahead"),
+        pytest.param("9999-12-31 00:00:00", False, id="year 9999"),
+    ],
+)
+def test_a_row_with_an_absurd_date_is_an_error(account: ConnectorAccount, at: str, readable: bool) -> None:
+    rows = [accounting_row("R1"), accounting_row("R2") | {"Booking Date": at}]
+    with time_machine.travel(dt.datetime(2026, 3, 14, 12, tzinfo=dt.UTC), tick=False):
+        report = imported(account, accounting(rows))
+    assert (report.facts, report.unreadable) == ((2, 0) if readable else (1, 1))
+    if not readable:
+        error = report.row_errors.get()
+        assert error.line == 3
+        assert f"dated {at[:16]} UTC" in error.reason
+
+
+def test_a_refund_word_nobody_knows_is_told_as_elsewhere(account: ConnectorAccount) -> None:
+    report = imported(account, accounting([accounting_row("R1"), accounting_row("R1", "RefundTeleported", at=60)]))
+    assert counts(report) == {"rows": 2, "facts": 2, "other": 0, "not_ours": 0, "unreadable": 0, "changed": 1}
+    refund = Refund.objects.get()
+    assert (refund.stage_word, refund.unrecognized_word) == ("succeeded", "RefundTeleported")
+    assert refund.unrecognized_since is not None
+    assert Alert.objects.get().kind == AlertKind.UNKNOWN_WORD
 
 
 def test_a_companys_report_goes_to_each_of_our_accounts_and_the_rest_is_counted(account: ConnectorAccount) -> None:
@@ -164,6 +240,19 @@ def test_a_file_cut_off_is_refused_and_what_was_read_before_is_kept(account: Con
     assert (whole.state, set(shown())) == (ReportState.IMPORTED, {"R1", "R2"})
 
 
+def test_a_state_that_may_have_been_cut_short_is_not_imported(account: ConnectorAccount) -> None:
+    """`RefundedReversed` in the last column, cut off in the middle, reads `Refunded`."""
+    rows = [accounting_row("R1"), accounting_row("R2", "RefundedReversed")]
+    columns = [name for name in rows[0] if name != "Record Type"] + ["Record Type"]
+    lines = [",".join(columns), *(",".join(row[name] for name in columns) for row in rows)]
+    report = imported(account, "\n".join(lines).encode().removesuffix(b"Reversed"))
+    assert (report.state, report.facts, report.unreadable) == (ReportState.IMPORTED, 1, 1)
+    assert shown() == {"R1": "succeeded"}
+    assert report.row_errors.get().line == 3
+    whole = imported(account, "\n".join([*lines, ""]).encode())
+    assert (whole.unreadable, shown()) == (0, {"R1": "succeeded", "R2": "returned"})
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(b"", "the file is empty"), (b"a,b\n1,2\n", "no payment accounting or settlement"), (b"\xff\xfe", "not UTF-8")],
@@ -176,8 +265,8 @@ def test_a_file_that_is_no_report_is_refused_before_anything_is_kept(
     assert not StatusReport.objects.exists()
 
 
-def test_an_account_whose_processor_has_no_reports_takes_none() -> None:
-    with pytest.raises(NotSupported, match="Stripe has no status reports"):
+def test_another_processors_report_is_refused_with_the_name_of_the_right_one() -> None:
+    with pytest.raises(MalformedReport, match="no payout reconciliation"):
         kept(AccountFactory.create(), accounting([]))
 
 
@@ -244,7 +333,7 @@ def test_a_batch_and_its_place_are_kept_together_or_not_at_all(
     def dies_at_the_second(items: Any) -> Any:
         recorded = real(items)
         if next(calls) == 1:
-            raise RuntimeError("the database went away")
+            raise OperationalError("the database went away")
         return recorded
 
     monkeypatch.setattr(report_import, "record", dies_at_the_second)
@@ -290,7 +379,7 @@ def test_an_import_that_kills_every_worker_is_given_up_and_somebody_is_told(acco
 
 
 def _fails(_: Any) -> None:
-    raise RuntimeError("poison")
+    raise OperationalError("the disk is full")
 
 
 def test_a_file_of_many_parts_is_read_across_their_borders(account: ConnectorAccount) -> None:
@@ -401,6 +490,44 @@ def test_an_address_at_another_host_is_never_asked(account: ConnectorAccount) ->
     assert "not one of its report pages" in report.error
 
 
+@pytest.mark.parametrize(
+    "url", [f"https://evil.example/reports/download/MerchantAccount/M/{NAME}", f"{BASE}/elsewhere/{NAME}"]
+)
+def test_an_address_that_is_not_the_processors_is_given_up_at_once_and_somebody_is_warned(
+    account: ConnectorAccount, url: str
+) -> None:
+    report = announced(account, url=url)
+    assert not services.fetch_report(report)
+    assert (report.state, report.attempts) == (ReportState.REFUSED, 1)
+    assert report.finished_at is not None
+    with time_machine.travel(timezone.now() + dt.timedelta(days=31), tick=False):
+        assert services.reports_to_fetch() == []
+    [alert] = Alert.objects.all()
+    assert alert.kind == AlertKind.REPORT_FAILED
+    assert "not one of the processor's" in alert.message
+    assert "somebody may know the webhook's password" in alert.message
+    assert "report_failed" in alert.message
+    assert "report credential" not in alert.message
+
+
+def test_a_forged_announcements_alert_stays_open_when_another_report_comes(account: ConnectorAccount) -> None:
+    services.fetch_report(announced(account, url="https://evil.example/x.csv"))
+    good = announced(account, "payments_accounting_report_2026_03_15.csv")
+    with services.processors_replaced_by(answers(accounting([]))):
+        assert services.fetch_report(good)
+    assert Alert.objects.get().closed_at is None
+
+
+def test_a_refused_address_is_tried_again_where_somebody_has_corrected_the_account(account: ConnectorAccount) -> None:
+    report = announced(account, url="https://ca-test.example/reports/download/MerchantAccount/M/x.csv")
+    services.fetch_report(report)
+    StatusReport.objects.update(url=f"{BASE}/reports/download/MerchantAccount/M/{NAME}")
+    services.fetch_now(report)
+    with services.processors_replaced_by(answers(accounting([]))):
+        assert services.fetch_report(report)
+    assert not Alert.objects.filter(closed_at__isnull=True).exists()
+
+
 def test_a_downloaded_file_that_is_here_already_is_not_imported_again(account: ConnectorAccount) -> None:
     content = accounting([accounting_row("R1")])
     imported(account, content, "by hand.csv")
@@ -497,3 +624,13 @@ def test_hints_cost_a_handful_of_statements_however_many_they_are() -> None:
         return len(asked)
 
     assert cost(100) == cost(2) <= 8
+
+
+def test_a_file_larger_than_the_limit_is_refused_and_one_below_it_is_not(account, monkeypatch):
+    content = accounting([accounting_row(f"R{number}") for number in range(100)])
+    monkeypatch.setattr(reports, "MAXIMUM_REPORT_BYTES", len(content) - 1)
+    with pytest.raises(MalformedReport, match="larger than 1 GiB"):
+        kept(account, content)
+    monkeypatch.setattr(reports, "MAXIMUM_REPORT_BYTES", len(content))
+    assert kept(account, content).report.state == ReportState.STORED
+    assert services.MAXIMUM_REPORT_BYTES == 1024**3

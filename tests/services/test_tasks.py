@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 from typing import Any
 from unittest.mock import Mock
 
@@ -31,7 +32,7 @@ def queued() -> list[tuple[str, tuple[Any, ...]]]:
 def quiet_account():
     account = AccountFactory.create()
     later = timezone.now() + dt.timedelta(hours=1)
-    AccountPolling.objects.create(account=account, next_changes_at=later)
+    AccountPolling.objects.create(account=account, next_changes_at=later, next_settlement_at=later)
     CreationWindow.objects.create(account=account, day=timezone.now().date(), next_list_at=later)
     return account
 
@@ -85,6 +86,50 @@ def test_the_ticker_finds_what_a_lost_doorbell_left(quiet_account):
     assert tasks.apply_deliveries() == 1
     assert WebhookDelivery.objects.get().state == DeliveryState.APPLIED
     assert Refund.objects.get().status == "SUCCEEDED"
+
+
+def test_the_last_of_a_crowd_is_rung_for_again(quiet_account):
+    door = Door(quiet_account)
+    door.post(event(event_id="evt_1"))
+    assert not ticker.ring_again()
+    services.apply_deliveries()
+    OrmQ.objects.all().delete()
+    assert not ticker.ring_again()
+    door.post(event(event_id="evt_2"))
+    assert queued() == []
+    assert ticker.ring_again()
+    assert queued() == [("refunds.tasks.apply_deliveries", ())]
+
+
+def test_who_has_applied_something_looks_on_for_more(quiet_account, monkeypatch):
+    door = Door(quiet_account)
+    door.post(event(event_id="evt_1"))
+    OrmQ.objects.all().delete()
+    later = iter([lambda: door.post(event(event_id="evt_2"))])
+    monkeypatch.setattr(time, "sleep", lambda _: next(later, lambda: None)())
+    assert tasks.apply_deliveries() == 2
+
+
+def test_nobody_looks_on_while_other_tasks_wait(quiet_account, monkeypatch):
+    Door(quiet_account).post(event())
+    assert queued() == [("refunds.tasks.apply_deliveries", ())]
+    monkeypatch.setattr(time, "sleep", Mock(side_effect=AssertionError("it waited")))
+    assert tasks.apply_deliveries() == 1
+
+
+def test_who_has_found_nothing_at_all_does_not_wait(quiet_account, monkeypatch):
+    monkeypatch.setattr(time, "sleep", Mock(side_effect=AssertionError("it waited")))
+    assert tasks.apply_deliveries() == 0
+
+
+def test_what_is_due_to_be_tried_again_is_rung_for_and_not_before(quiet_account):
+    Door(quiet_account).post(event())
+    later = timezone.now() + dt.timedelta(hours=1)
+    WebhookDelivery.objects.update(attempts=1, next_attempt_at=later)
+    OrmQ.objects.all().delete()
+    assert not ticker.ring_again()
+    WebhookDelivery.objects.update(next_attempt_at=timezone.now())
+    assert ticker.ring_again()
 
 
 def test_what_is_to_be_tried_again_has_a_task_of_its_own(quiet_account):

@@ -23,6 +23,7 @@ from django.urls import reverse
 from connectors.management.console import table
 from connectors.models import SANDBOX, ConnectorAccount, WebhookEndpoint, from_plain, hash_token, to_plain
 from refunds.checks import DEMO_EMAIL_DOMAIN
+from refunds.management import practice_month
 from refunds.models import ApiToken, Scope
 from refunds.permissions import Action, Role, may
 
@@ -47,6 +48,10 @@ class Command(BaseCommand):
         what.add_argument(
             "--announce", action="store_true", help="wait for the web server and print address and logins"
         )
+        what.add_argument(
+            "--month", action="store_true",
+            help="bring in the month of `make run MONTH=500`: hand in its files and books, and compare",
+        )  # fmt: skip
         parser.add_argument(
             "--sandbox-config", type=Path, metavar="FILE", default=settings.VAR_DIR / "sandbox.json",
             help="where to write the practice processors' configuration (var/sandbox.json)",
@@ -58,6 +63,9 @@ class Command(BaseCommand):
         site = f"http://{HOST}:{options['port']}"
         if options["announce"]:
             self._announce(site)
+            return
+        if options["month"]:
+            practice_month.bring(self.stdout)
             return
         if options["check_ports"]:
             _refuse_taken("PORT", options["port"])

@@ -16,8 +16,9 @@ from connectors.management.console import Progress, account_named, shown
 from connectors.models import ConnectorAccount
 from connectors.money import MoneyError, to_major
 from refunds import services
-from refunds.management.registration_rows import COLUMNS, BadFile, Fault, RegistrationFile, Row
+from refunds.management.registration_rows import COLUMNS, BadFile, RegistrationFile, Row
 from refunds.models import Refund
+from refunds.sheets import Fault
 
 _BATCH = 500
 

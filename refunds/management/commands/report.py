@@ -1,4 +1,4 @@
-"""Status reports: import a file, list what came, download one now."""
+"""Status and settlement reports: import a file, list what came, download one now."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from connectors.contract import MalformedReport, NotSupported, Refused
-from connectors.management.console import Progress, account_named, shown, table
+from connectors.keyring import CannotOpen
+from connectors.management.console import Progress, account_named, shown, table, whole_number
 from refunds import services
 from refunds.models import ReportSource, ReportState, StatusReport
 
@@ -18,23 +19,29 @@ _TURN_SECONDS = 30.0
 
 
 class Command(BaseCommand):
-    help = "Import processors' status reports, which say what became of refunds that cannot be asked about."
+    help = (
+        "Import processors' report files: status reports, which say what became of refunds, and settlement files, "
+        "which say what was booked, with which fee and payout. They are read by the names of their columns; a row that "
+        "cannot be read is listed with line, column and reason, and the rest goes on."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
         importing = actions.add_parser(
-            "import", help="import a file; the same one again changes nothing, one that was stopped goes on"
+            "import",
+            help="import a file; the same one again changes nothing, one that was stopped goes on, and a line that had "
+            "come before counts once",
         )
         importing.add_argument("file", type=Path, help="the file as the processor made it")
         importing.add_argument("--account", metavar="NAME", required=True, help="whose report it is")
         listing = actions.add_parser("list", help="the newest reports")
         listing.add_argument("--account", metavar="NAME", help="only of this account")
         listing.add_argument("--state", choices=ReportState.values, help="only in this state")
-        listing.add_argument("--limit", type=int, default=50, help="how many at most (50)")
+        listing.add_argument("--limit", type=whole_number, default=50, help="how many at most (50)")
         fetch = actions.add_parser("fetch", help="download a report now and import it")
         fetch.add_argument("--account", metavar="NAME", required=True, help="whose report it is")
         which = fetch.add_mutually_exclusive_group(required=True)
-        which.add_argument("--id", type=int, help="one that was announced, by its number in the list")
+        which.add_argument("--id", type=whole_number, help="one that was announced, by its number in the list")
         which.add_argument("--url", help="the address at the processor")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
@@ -60,7 +67,7 @@ class Command(BaseCommand):
         if options["url"]:
             try:
                 report = services.report_at(account, options["url"])
-            except Refused as error:
+            except (Refused, NotSupported, CannotOpen, ValueError) as error:
                 raise CommandError(f"{error}.") from error
         else:
             found = StatusReport.objects.filter(pk=options["id"], account=account).select_related("account").first()
@@ -78,7 +85,7 @@ class Command(BaseCommand):
         progress = Progress(self.stderr)
 
         def note(step: StatusReport) -> None:
-            progress.show(f"{step.percent} %: {step.rows:,} rows, {step.facts:,} facts, {step.changed:,} changed")
+            progress.show(f"{step.percent} %: {step.rows:,} rows, {step.about_refunds:,} about refunds")
 
         services.import_now(report)
         while report.state == ReportState.STORED and not report.error:
@@ -98,8 +105,13 @@ class Command(BaseCommand):
         if report.state == ReportState.SUPERSEDED:
             self.stdout.write(f"{report.name}: this very file is here already; nothing was done.")
             return
+        if report.is_empty:
+            self.stdout.write(f"{report.name}: it holds a header and no rows, so nothing was imported.")
+            return
+        booked = f", {report.settled:,} booked ({report.set_aside:,} had come before)" if report.settled else ""
         self.stdout.write(
-            f"{report.name}: {report.rows:,} rows; {report.facts:,} about refunds, {report.changed:,} refunds changed; "
+            f"{report.name}: {report.rows:,} rows; {report.about_refunds:,} about refunds{booked}, {report.changed:,} "
+            "refunds changed; "
             f"{report.other:,} about other things, {report.not_ours:,} of other merchant accounts, "
             f"{report.unreadable:,} unreadable."
         )
@@ -117,10 +129,12 @@ class Command(BaseCommand):
                 report.account.name,
                 report.name,
                 report.get_state_display(),
-                report.facts,
+                report.about_refunds,
                 report.unreadable,
                 report.error[:80],
             )
             for report in found[: options["limit"]]
         ]
-        self.stdout.write(table(("id", "came", "account", "name", "state", "facts", "unreadable", "error"), rows))
+        self.stdout.write(
+            table(("id", "came", "account", "name", "state", "about refunds", "unreadable", "error"), rows)
+        )

@@ -12,6 +12,8 @@ from connectors.management.console import account_named, shown, table
 from refunds.models import ApiToken
 from refunds.permissions import SCOPES
 
+MOST_DAYS = 3650
+
 
 class Command(BaseCommand):
     help = "Issue API tokens, revoke them, list them."
@@ -36,8 +38,8 @@ class Command(BaseCommand):
 
     def _issue(self, options: dict[str, Any]) -> None:
         days = options["expires_in_days"]
-        if days is not None and days <= 0:
-            raise CommandError("--expires-in-days must be more than 0")
+        if days is not None and not 0 < days <= MOST_DAYS:
+            raise CommandError(f"--expires-in-days must be more than 0, and at most {MOST_DAYS}")
         accounts = [account_named(name) for name in options["account"] or []]
         token, text = ApiToken.issue(
             name=options["name"],

@@ -64,7 +64,8 @@ def working_account() -> ConnectorAccount:
     account.credentials = Credentials(Secret("rk_test_1"))
     account.save()
     # Only what a test is about is due.
-    AccountPolling.objects.create(account=account, next_changes_at=timezone.now() + dt.timedelta(days=1))
+    tomorrow = timezone.now() + dt.timedelta(days=1)
+    AccountPolling.objects.create(account=account, next_changes_at=tomorrow, next_settlement_at=tomorrow)
     for day in (timezone.now().date(), timezone.now().date() - dt.timedelta(days=1)):
         later = timezone.now() + dt.timedelta(days=1)
         CreationWindow.objects.create(account=account, day=day, next_list_at=later)

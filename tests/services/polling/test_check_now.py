@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import datetime as dt
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
@@ -14,8 +15,9 @@ from refunds import services
 from refunds.facts import Source
 from refunds.models import Refund
 from refunds.services import Registration
+from refunds.services.asking import MOST_PEOPLE_AT_ONCE, MOST_PEOPLE_OF_ONE_ACCOUNT, people
 from tests.factories import T0, AccountFactory, RefundFactory, fact
-from tests.services.polling.double import due
+from tests.services.polling.double import due, working_account
 
 pytestmark = pytest.mark.django_db
 
@@ -84,14 +86,32 @@ def test_checking_an_account_says_whether_its_key_works(account, processor):
     assert (check.ok, check.answer) == (False, "credentials_rejected")
 
 
-def test_people_who_ask_a_processor_that_hangs_do_not_take_every_thread(account, processor, monkeypatch):
-    monkeypatch.setattr(services.asking, "_people", threading.BoundedSemaphore(1))
+def test_people_who_ask_an_account_that_hangs_leave_the_others_their_places(account, processor):
+    processor.has("re_1")
+    refund, of_another = due(account), due(working_account())
+    with asked_at_this_moment(account, times=MOST_PEOPLE_OF_ONE_ACCOUNT):
+        busy = services.sync_refund(refund)
+        assert (busy.live, busy.answer, processor.asked) == (False, "unavailable", [])
+        assert services.sync_refund(of_another).live
+    assert services.sync_refund(refund).live
+
+
+def test_however_many_accounts_hang_people_do_not_take_every_thread(account, processor):
     processor.has("re_1")
     refund = due(account)
-    with services.asking._people:
-        busy = services.sync_refund(refund)
-    assert (busy.live, busy.answer, processor.asked) == (False, "unavailable", [])
+    with ExitStack() as stack:
+        for _ in range(MOST_PEOPLE_AT_ONCE):
+            stack.enter_context(asked_at_this_moment(AccountFactory.create(), times=1))
+        assert services.sync_refund(refund).answer == "unavailable"
     assert services.sync_refund(refund).live
+
+
+@contextmanager
+def asked_at_this_moment(account, *, times):
+    """So many people wait for this account's processor, none of whom was refused."""
+    with ExitStack() as stack:
+        assert all(stack.enter_context(people.one_for(account)) for _ in range(times))
+        yield
 
 
 def test_an_answer_that_lost_to_something_newer_says_so(account, processor):
@@ -104,3 +124,12 @@ def test_an_answer_that_lost_to_something_newer_says_so(account, processor):
     result = services.sync_refund(refund)
     assert (result.live, result.refund.status) == (True, "FAILED")
     assert "says otherwise" in result.message
+
+
+def test_an_answer_from_the_future_to_a_claim_says_so(account, processor):
+    processor.has("re_1")
+    processor.date = timezone.now() + dt.timedelta(hours=2)
+    services.register_refunds(account, [Registration(connector_refund_id="re_1", amount=Money(500, "EUR"))])
+    result = services.sync_refund(Refund.objects.get())
+    assert (result.live, result.refund.status) == (True, "PENDING")
+    assert "ahead of our clock" in result.message
