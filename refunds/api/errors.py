@@ -5,7 +5,7 @@ ApiError
 ├── MalformedBody         400  the body is not sound JSON
 ├── ScopeMissing          403  the token lacks a scope, which the message names
 ├── Missing               404  unknown, or not for this token: the same answer for both
-├── Conflict              409  an earlier registration said otherwise
+├── Conflict              409  an earlier registration, or somebody else's decision, said otherwise
 ├── LengthRequired        411  the body came without its length
 ├── TooLarge              413  the body, or the list in it, is too long
 ├── EventUnverified       401  nobody vouches for the event; nothing was kept
@@ -69,6 +69,19 @@ class ScopeMissing(ApiError):
 
     def __init__(self, scope: str) -> None:
         super().__init__(f"This token lacks the scope {scope}. Ask an administrator for a token that has it.")
+
+
+class PersonMissing(ApiError):
+    """A step that only a named person takes, asked for with a token that nobody of finance issued."""
+
+    status_code = 403
+    code = "person_missing"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Closing, locking and reopening are a named person's steps: use a token issued by somebody of finance, "
+            "the page, or `manage.py period`."
+        )
 
 
 class Missing(ApiError):

@@ -12,8 +12,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from connectors import money
-from refunds.api.card_numbers import holds_card_number
 from refunds.api.errors import Invalid
+from refunds.card_numbers import holds_card_number
 
 _UNKNOWN_NAMED = 20
 

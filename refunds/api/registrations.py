@@ -12,8 +12,8 @@ from rest_framework import serializers
 
 from connectors.contract import Money, Status
 from connectors.money import MAXIMUM_MINOR_AMOUNT
-from refunds.api.card_numbers import holds_card_number
 from refunds.api.inputs import Currency, FreeText, Identifier, MinorAmount, StrictSerializer, Text, Time, Word
+from refunds.card_numbers import holds_card_number
 from refunds.services import Registration
 
 MAXIMUM_ITEMS = 1000

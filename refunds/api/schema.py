@@ -37,6 +37,12 @@ processor does not answer: 200 with the evidence we hold, `live: false` and the 
 404 (it does not know the refund, or has no call to ask by), 503 (try again) or 502 (it answered nothing we can use).
 The id is one path segment: percent-encode whatever is not a letter or digit in it."""
 
+EXPLAIN = """\
+Sentences in the customer's language, made of what is known and of the company's own texts where it has written some.
+Nothing is promised that nobody knows: a day is an estimate from this account's history or a documented default, and
+that the customer has the money is never said. `meaning` and `next_steps` are for staff; do not send them. Whoever lacks
+settlement:read hears nothing of when it was booked."""
+
 HANDLE_EVENT = """\
 Verified with the secrets of the account's endpoints, kept and applied at once, exactly as if the processor had posted
 it here. Answers with the unified events and with the acknowledgement the processor wants to see. An event older than
@@ -56,7 +62,8 @@ _ERRORS = {
     401: "No token, or one that is unknown, revoked or expired.",
     403: "The token lacks a scope; the message names it.",
     404: "Unknown, or not for this token: the same answer for both.",
-    409: "An earlier registration of the same refund claimed another amount or currency.",
+    409: "Somebody said otherwise before: an earlier registration, a decision made meanwhile, or another version of "
+    "the note. Nothing was changed.",
     413: "The body is longer than 8 MiB, or the list than 1,000.",
     415: "The body is not application/json.",
     502: "The processor gave no answer we can use, and we hold no evidence. The code says which: "
@@ -114,6 +121,7 @@ LIVE = _answered("The processor answered", examples.REFUND)
 NOT_LIVE = _answered("The processor did not answer", examples.NOT_ASKED)
 PAGE = _answered("A page", {"next": None, "results": [examples.STORED]})
 TIMELINE = _answered("A timeline", examples.TIMELINE)
+EXPLANATION = _answered("An explanation", examples.EXPLANATION)
 REGISTRATIONS = [
     _sent("One", examples.REGISTRATION),
     _sent("A list", [examples.REGISTRATION]),

@@ -56,6 +56,13 @@ class CodeAndMessage(serializers.Serializer[Any]):
     message = TextOrNull()
 
 
+class SettlementSerializer(serializers.Serializer[Any]):
+    fee = MoneySerializer(allow_null=True, help_text="What the processor took, in the settlement's currency.")
+    net = MoneySerializer(allow_null=True, help_text="What it did to the balance; what leaves is negative.")
+    payout_id = TextOrNull(help_text="The payout, or batch, it was part of.")
+    hidden = serializers.BooleanField(help_text="Whether this and settled_at need the scope settlement:read.")
+
+
 class CustomerSerializer(serializers.Serializer[Any]):
     name = TextOrNull()
     email = TextOrNull()
@@ -73,7 +80,11 @@ class Showing:
     disputed: frozenset[int] = field(default_factory=frozenset)
 
     def context(self) -> dict[str, Any]:
-        return {"showing": self, "personal": may(self.token, Action.SEE_PERSONAL_DATA)}
+        return {
+            "showing": self,
+            "personal": may(self.token, Action.SEE_PERSONAL_DATA),
+            "settlement": may(self.token, Action.SEE_SETTLEMENT),
+        }
 
 
 class RefundSerializer(serializers.Serializer[Refund]):
@@ -126,7 +137,10 @@ class RefundSerializer(serializers.Serializer[Refund]):
     registered_at = UTC()
     requested_at = UTC()
     first_seen_at = UTC(allow_null=False)
-    settled_at = UTC()
+    settled_at = serializers.SerializerMethodField(
+        help_text="When its money was booked; null again once that has come back, and without settlement:read."
+    )
+    settlement = serializers.SerializerMethodField(help_text="What its booked lines add up to.")
     claimed_status = TextOrNull(help_text="What our own side said at registration: PENDING, SUCCEEDED or FAILED.")
     claimed_amount = serializers.SerializerMethodField(help_text="What our own side said at registration.")
     processor_amount = serializers.SerializerMethodField(help_text="What the processor says.")
@@ -172,6 +186,24 @@ class RefundSerializer(serializers.Serializer[Refund]):
 
     def get_disputed(self, refund: Refund) -> bool:
         return refund.pk in self._showing.disputed
+
+    @extend_schema_field(UTC())
+    def get_settled_at(self, refund: Refund) -> str | None:
+        if not self.context["settlement"] or refund.settled_at is None:
+            return None
+        shown: str = UTC().to_representation(refund.settled_at)
+        return shown
+
+    @extend_schema_field(SettlementSerializer)
+    def get_settlement(self, refund: Refund) -> dict[str, Any]:
+        shows, currency = self.context["settlement"], refund.settlement_currency
+        fee, net = refund.settlement_fee_minor_amount, refund.settlement_net_minor_amount
+        return {
+            "fee": money_or_null(fee, currency) if shows and fee is not None else None,
+            "net": money_or_null(net, currency) if shows and net is not None else None,
+            "payout_id": refund.payout_id or None if shows else None,
+            "hidden": not shows,
+        }
 
     @extend_schema_field(CustomerSerializer)
     def get_customer(self, refund: Refund) -> dict[str, Any]:

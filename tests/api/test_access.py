@@ -16,15 +16,53 @@ from tests.factories import RefundFactory
 pytestmark = pytest.mark.django_db
 
 READ, WRITE, SYNC, EVENTS = Scope.REFUNDS_READ, Scope.REFUNDS_WRITE, Scope.REFUNDS_SYNC, Scope.EVENTS_WRITE
+REPORTS, RECONCILE, CLOSE = Scope.REPORTS_READ, Scope.RECONCILIATION_WRITE, Scope.PERIODS_CLOSE
+REPORTS, RECONCILE = Scope.REPORTS_READ, Scope.RECONCILIATION_WRITE
+DECIDE = Scope.RECONCILIATION_DECIDE
+CASES, WORK = Scope.CASES_READ, Scope.CASES_WRITE
 OPERATIONS = [
     ("GET", "api-refunds", "/api/refunds/", [READ]),
     ("POST", "api-refunds", "/api/refunds/", [WRITE]),
     ("GET", "api-refund", "/api/refunds/1/", [READ]),
     ("GET", "api-timeline", "/api/refunds/1/timeline/", [READ]),
+    ("GET", "api-explanation", "/api/refunds/1/explanation/", [READ]),
     ("POST", "api-sync", "/api/refunds/1/sync/", [READ, SYNC]),
     ("GET", "api-account-refund", "/api/accounts/shop/refunds/re_1/", [READ]),
     ("GET", "api-account-refund", "/api/accounts/shop/refunds/re_1/?live=true", [READ, SYNC]),
     ("POST", "api-events", "/api/accounts/shop/events/", [EVENTS]),
+    ("GET", "api-cases", "/api/cases/", [READ, CASES]),
+    ("GET", "api-case", "/api/refunds/1/case/", [READ, CASES]),
+    ("POST", "api-case", "/api/refunds/1/case/", [READ, CASES, WORK]),
+    ("GET", "api-case-history", "/api/refunds/1/case/history/", [READ, CASES]),
+    ("POST", "api-notes", "/api/refunds/1/notes/", [READ, CASES, WORK]),
+    ("POST", "api-note", "/api/refunds/1/notes/1/", [READ, CASES, WORK]),
+    ("POST", "api-ledger", "/api/ledger/", [RECONCILE]),
+    ("GET", "api-runs", "/api/runs/", [REPORTS]),
+    ("POST", "api-runs", "/api/runs/", [RECONCILE]),
+    ("GET", "api-run", "/api/runs/1/", [REPORTS]),
+    ("GET", "api-breaks", "/api/runs/1/breaks/", [REPORTS]),
+    ("GET", "api-periods", "/api/periods/", [REPORTS]),
+    ("POST", "api-periods", "/api/periods/", [CLOSE]),
+    ("GET", "api-period", "/api/periods/1/", [REPORTS]),
+    ("GET", "api-manifest", "/api/periods/1/manifest/", [REPORTS]),
+    ("POST", "api-close", "/api/periods/1/close/", [CLOSE]),
+    ("POST", "api-lock", "/api/periods/1/lock/", [CLOSE]),
+    ("POST", "api-reopen", "/api/periods/1/reopen/", [CLOSE]),
+    ("POST", "api-reopen-answer", "/api/periods/1/reopen/answer/", [CLOSE]),
+    ("GET", "api-open-breaks", "/api/breaks/", [REPORTS]),
+    ("GET", "api-break", "/api/breaks/1/", [REPORTS]),
+    ("POST", "api-break-decisions", "/api/breaks/1/decisions/", [DECIDE]),
+    ("GET", "api-decisions", "/api/decisions/", [REPORTS]),
+    ("POST", "api-decisions", "/api/decisions/", [DECIDE]),
+    ("POST", "api-preview", "/api/decisions/preview/", [DECIDE]),
+    ("GET", "api-decision", "/api/decisions/1/", [REPORTS]),
+    ("POST", "api-undo", "/api/decisions/1/undo/", [DECIDE]),
+    ("GET", "api-approvals", "/api/approvals/", [REPORTS]),
+    ("POST", "api-approval", "/api/approvals/1/", [DECIDE]),
+    ("GET", "api-exports", "/api/exports/", [REPORTS]),
+    ("POST", "api-exports", "/api/exports/", [REPORTS]),
+    ("GET", "api-export", "/api/exports/1/", [REPORTS]),
+    ("GET", "api-export-file", "/api/exports/1/file/", [REPORTS]),
 ]
 PUBLIC = {"api-schema", "api-docs", None}
 IDS = [f"{method} {path}" for method, _, path, _ in OPERATIONS]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from refunds.api.card_numbers import holds_card_number
+from refunds.card_numbers import holds_card_number
 
 
 @pytest.mark.parametrize(

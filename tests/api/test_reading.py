@@ -76,6 +76,25 @@ def test_personal_data_is_hidden_without_its_scope(account, reader):
     assert allowed == {"name": "Ada Example", "email": "ada@example.com", "language": "de", "hidden": False}
 
 
+def test_settlement_is_hidden_without_its_scope(account, reader):
+    refund = RefundFactory.create(
+        account=account, settled_at=T0, settlement_fee_minor_amount=25, settlement_net_minor_amount=-1025,
+        settlement_currency="EUR", payout_id="po_1",
+    )  # fmt: skip
+    url = f"/api/refunds/{refund.pk}/"
+    hidden = reader.get(url).json()
+    assert hidden["settlement"] == {"fee": None, "net": None, "payout_id": None, "hidden": True}
+    assert hidden["settled_at"] is None
+    allowed = caller(Scope.REFUNDS_READ, Scope.SETTLEMENT_READ).get(url).json()
+    assert allowed["settlement"] == {
+        "fee": {"minor_amount": 25, "currency": "EUR"},
+        "net": {"minor_amount": -1025, "currency": "EUR"},
+        "payout_id": "po_1",
+        "hidden": False,
+    }
+    assert allowed["settled_at"] == "2026-03-14T10:00:00Z"
+
+
 def test_an_unknown_and_a_forbidden_refund_are_the_same_404(account):
     theirs = RefundFactory.create()
     limited = caller(Scope.REFUNDS_READ, Scope.REFUNDS_SYNC, accounts=[account])
