@@ -1,22 +1,26 @@
-"""Webhook deliveries: to be looked at and replayed, first dry; never edited."""
+"""Webhook deliveries: to be looked at, replayed, first dry, and dismissed with a reason; never edited."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from connectors.models import WebhookDelivery
+from connectors.models import DeliveryState, WebhookDelivery, WebhookEndpoint
+from refunds import services
 from refunds.admin.base import ByRole
-from refunds.operations.parked import REPLAYED_AT_ONCE
+from refunds.operations.parked import CHOSEN_AT_ONCE
 from refunds.permissions import Action, may
 from refunds.redaction import redact
+
+_LONGEST_ID = 18
+"""A longer number is no delivery's: no column holds it."""
 
 
 @admin.register(WebhookDelivery)
@@ -28,12 +32,25 @@ class WebhookDeliveryAdmin(ByRole):
     search_fields = ("=id", "=dedupe_key")
     fields = (
         "endpoint", "received_at", "state", "attempts", "next_attempt_at", "error", "outcome", "finished_at",
-        "hint_only", "dedupe_key", "kept_headers", "redacted_body",
+        "dismissed_at", "dismissed_by", "dismissed_because", "hint_only", "dedupe_key", "kept_headers", "redacted_body",
     )  # fmt: skip
-    actions = ("replay",)
+    actions = ("replay", "dismiss", "undismiss")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookDelivery]:
         return super().get_queryset(request).defer("body")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[WebhookDelivery], search_term: str
+    ) -> tuple[QuerySet[WebhookDelivery], bool]:
+        """A key is looked for at each endpoint: the index that holds it begins with the endpoint, and without one the
+        whole inbox would be read."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = Q(endpoint__in=list(WebhookEndpoint.objects.values_list("pk", flat=True)), dedupe_key=term)
+        if term.isdecimal() and len(term) <= _LONGEST_ID:
+            found |= Q(pk=int(term))
+        return queryset.filter(found), False
 
     @admin.display(description="error or outcome")
     def said(self, delivery: WebhookDelivery) -> str:
@@ -52,12 +69,35 @@ class WebhookDeliveryAdmin(ByRole):
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return may(request.user, Action.REPLAY_DELIVERIES)
 
+    def has_dismiss_permission(self, request: HttpRequest) -> bool:
+        return may(request.user, Action.DISMISS_DELIVERIES)
+
     @admin.action(description="Replay: show first what it would change", permissions=["replay"])
     def replay(self, request: HttpRequest, deliveries: QuerySet[WebhookDelivery]) -> HttpResponse:
-        ids = ",".join(str(pk) for pk in deliveries.order_by("id").values_list("id", flat=True)[: REPLAYED_AT_ONCE + 1])
-        return redirect(f"{reverse('replay')}?ids={ids}")
+        return redirect(f"{reverse('replay')}?ids={_ids(deliveries)}")
+
+    @admin.action(description="Dismiss: set parked ones aside for good, with a reason", permissions=["dismiss"])
+    def dismiss(self, request: HttpRequest, deliveries: QuerySet[WebhookDelivery]) -> HttpResponse:
+        return redirect(f"{reverse('dismiss')}?ids={_ids(deliveries)}")
+
+    @admin.action(description="Park dismissed ones again", permissions=["dismiss"])
+    def undismiss(self, request: HttpRequest, deliveries: QuerySet[WebhookDelivery]) -> None:
+        found = list(deliveries.select_related(None).filter(state=DeliveryState.DISMISSED).only("pk"))
+        parked = services.undismiss_deliveries([each.pk for each in found], by=str(request.user))
+        for each in found:
+            self.log_change(request, each, "Parked again.")
+        self.message_user(request, f"Parked again: {parked}.")
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        replay = f"{reverse('replay')}?ids={object_id}"
-        extra = {"replay_url": replay if self.has_replay_permission(request) else "", **(extra_context or {})}
+        chosen = f"?ids={object_id}"
+        extra = {
+            "replay_url": reverse("replay") + chosen if self.has_replay_permission(request) else "",
+            "dismiss_url": reverse("dismiss") + chosen if self.has_dismiss_permission(request) else "",
+            **(extra_context or {}),
+        }
         return super().change_view(request, object_id, form_url, extra)
+
+
+def _ids(deliveries: QuerySet[WebhookDelivery]) -> str:
+    """Of those that were chosen; one more than may be, where there are too many."""
+    return ",".join(str(pk) for pk in deliveries.order_by("id").values_list("id", flat=True)[: CHOSEN_AT_ONCE + 1])

@@ -1,4 +1,7 @@
-"""Who may open a page: `refunds.permissions` decides, a page that is not permitted says so."""
+"""Who may open a page: `refunds.permissions` decides, a page that is not permitted says so.
+
+Its times are in the zone that the person chose.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils import timezone
 
+from refunds.pages.zones import zone_of
 from refunds.permissions import Action, may
 
 P = ParamSpec("P")
@@ -35,7 +40,8 @@ def allowed(action: Action) -> Callable[[View[P, R]], View[P, R]]:
         def check(request: SignedInRequest, /, *args: P.args, **kwargs: P.kwargs) -> R:
             if not may(request.user, action):
                 raise PermissionDenied(f"Your role does not allow you to {action}.")
-            return view(request, *args, **kwargs)
+            with timezone.override(zone_of(request)):
+                return view(request, *args, **kwargs)
 
         return check
 

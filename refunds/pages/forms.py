@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import zoneinfo
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib.auth.models import User
@@ -15,12 +16,15 @@ from django.utils import timezone
 from connectors.contract import Stage, Status
 from connectors.models import ConnectorAccount
 from connectors.money import is_currency
+from refunds.exports.kinds.report_filter import Basis, Breaks
 from refunds.identifiers import YEARS
 from refunds.pages import words
-from refunds.pages.queues import Queue
-from refunds.permissions import accounts_of
+from refunds.pages.queues import Queue, queues_for
+from refunds.pages.zones import read_zone
+from refunds.permissions import Action, accounts_of, may
 from refunds.services import MAXIMUM_REPORT_BYTES, connectors_with_reports
 
+_QUEUES = [("", "All refunds"), *((queue.value, queue.label) for queue in Queue)]
 _STATUSES = [(status.value, words.STATUSES[status]) for status in Status]
 _STAGES = [(stage.word, words.STAGES[stage]) for stage in Stage]
 STAGE_BY_WORD = {stage.word: stage for stage in Stage}
@@ -41,15 +45,15 @@ else:
     _OneAccount, _SomeAccounts = forms.ModelChoiceField, forms.ModelMultipleChoiceField
 
 
-class _AccountChoice(_OneAccount):
+class AccountChoice(_OneAccount):
     default_error_messages = {"invalid_choice": "There is no such account, or you may not see it."}
 
 
 class FilterForm(forms.Form):
     """The filters of the refunds list."""
 
-    account = _AccountChoice(None, to_field_name="name", required=False, empty_label="All accounts")
-    queue = forms.ChoiceField(choices=[("", "All refunds"), *((q.value, q.label) for q in Queue)], required=False)
+    account = AccountChoice(None, to_field_name="name", required=False, empty_label="All accounts")
+    queue = forms.ChoiceField(choices=_QUEUES, required=False)
     status = forms.ChoiceField(choices=[("", "Any status"), *_STATUSES], required=False)
     stage = forms.ChoiceField(choices=[("", "Any stage"), *_STAGES], required=False)
     created_from = forms.DateField(
@@ -75,7 +79,11 @@ class FilterForm(forms.Form):
 
     def __init__(self, data: Any, *, user: User) -> None:
         super().__init__(data)
-        _choose_from(self, "account", accounts_of(user))
+        choose_from(self, "account", accounts_of(user))
+        offered = {queue.value for queue in queues_for(user)} | {""}
+        queue = self.fields["queue"]
+        assert isinstance(queue, forms.ChoiceField)
+        queue.choices = [(value, label) for value, label in _QUEUES if value in offered]
 
     def clean_currency(self) -> str:
         currency = str(self.cleaned_data["currency"]).strip().upper()
@@ -90,15 +98,6 @@ class FilterForm(forms.Form):
         return problems_of(self)
 
 
-class Basis(models.TextChoices):
-    """By which of a refund's dates a report's period is meant."""
-
-    CREATED = "created", "Created"
-    PROCESSED = "processed", "Processed"
-    UPDATED = "updated", "Updated"
-
-
-_ZONES = zoneinfo.available_timezones()
 ZONES_OFFERED = (
     "UTC", "Europe/London", "Europe/Amsterdam", "Europe/Berlin", "America/New_York", "America/Los_Angeles",
     "America/Sao_Paulo", "Asia/Dubai", "Asia/Kolkata", "Asia/Singapore", "Asia/Tokyo", "Australia/Sydney",
@@ -108,7 +107,7 @@ ZONES_OFFERED = (
 class ReportForm(forms.Form):
     """What the unified report covers. Days begin and end in the named zone; both days belong to the period."""
 
-    basis = forms.ChoiceField(label="Period by", choices=[(b.value, f"{b.label} date") for b in Basis])
+    basis = forms.ChoiceField(label="Period by")
     since = forms.DateField(
         label="From", input_formats=_ISO, widget=_DATE, error_messages=_DATE_ERRORS, validators=[_in_range]
     )
@@ -124,37 +123,48 @@ class ReportForm(forms.Form):
         widget=forms.CheckboxSelectMultiple(),
         error_messages={"invalid_choice": "There is no account %(value)s, or you may not see it."},
     )
+    breaks = forms.ChoiceField(choices=Breaks.choices, required=False)
 
     def __init__(self, data: QueryDict, *, user: User) -> None:
         filled = _with_defaults(data)
         super().__init__(filled)
-        self.query = filled.urlencode()
-        _choose_from(self, "account", accounts_of(user))
+        asked = {name: filled.getlist(name) for name in self.fields if filled.getlist(name)}
+        self.query = urlencode(asked, doseq=True)
+        self.asked = [(name, value) for name, values in asked.items() for value in values]
+        choose_from(self, "account", accounts_of(user))
+        basis = self.fields["basis"]
+        assert isinstance(basis, forms.ChoiceField)
+        basis.choices = [(each.value, f"{each.label} date") for each in _bases(user)]
+        if not may(user, Action.SEE_RECONCILIATION):
+            del self.fields["breaks"]
 
     def clean_zone(self) -> zoneinfo.ZoneInfo:
-        name = str(self.cleaned_data["zone"]).strip()
-        if name not in _ZONES:
-            raise forms.ValidationError(f"{name} is not a time zone such as UTC or Europe/Berlin.")
-        return zoneinfo.ZoneInfo(name)
+        return read_zone(str(self.cleaned_data["zone"]))
 
     def clean(self) -> None:
         _check_order(self, "since", "until")
+        self.cleaned_data.setdefault("breaks", "")
 
     def problems(self) -> list[tuple[str, str]]:
         return problems_of(self)
 
 
+def _bases(user: User) -> list[Basis]:
+    """When money was settled is not for everybody."""
+    return [basis for basis in Basis if basis is not Basis.SETTLED or may(user, Action.SEE_SETTLEMENT)]
+
+
 class UploadForm(forms.Form):
     """A status report somebody hands in, for one of the accounts whose processor makes them."""
 
-    account = _AccountChoice(None, to_field_name="name", empty_label=None)
+    account = AccountChoice(None, to_field_name="name", empty_label=None)
     file = forms.FileField(
         label="Report file", allow_empty_file=True, widget=forms.FileInput(attrs={"accept": ".csv,text/csv"})
     )
 
     def __init__(self, data: Any, files: Any, *, user: User) -> None:
         super().__init__(data, files)
-        _choose_from(self, "account", accounts_of(user).filter(connector__in=connectors_with_reports()))
+        choose_from(self, "account", accounts_of(user).filter(connector__in=connectors_with_reports()))
 
     def clean_file(self) -> Any:
         file = self.cleaned_data["file"]
@@ -163,16 +173,27 @@ class UploadForm(forms.Form):
         return file
 
 
+class DismissForm(forms.Form):
+    """Why parked deliveries are set aside for good."""
+
+    reason = forms.CharField(
+        label="Why?",
+        max_length=300,
+        error_messages={"required": "Say why, for whoever comes next."},
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
 class AskForm(forms.Form):
     """Which account's processor to ask about an id nobody here knows."""
 
-    account = _AccountChoice(None, to_field_name="name", empty_label=None)
+    account = AccountChoice(None, to_field_name="name", empty_label=None)
     refund_id = forms.CharField(max_length=255, widget=forms.HiddenInput())
 
     def __init__(self, data: Any = None, *, user: User, initial: dict[str, str] | None = None) -> None:
         super().__init__(data, initial=initial)
         able = [a.pk for a in accounts_of(user).filter(enabled=True) if a.connector_class.supports("get_refund")]
-        _choose_from(self, "account", accounts_of(user).filter(pk__in=able))
+        choose_from(self, "account", accounts_of(user).filter(pk__in=able))
 
 
 def problems_of(form: forms.Form) -> list[tuple[str, str]]:
@@ -184,7 +205,7 @@ def problems_of(form: forms.Form) -> list[tuple[str, str]]:
     ]
 
 
-def _choose_from(form: forms.Form, name: str, accounts: models.QuerySet[ConnectorAccount]) -> None:
+def choose_from(form: forms.Form, name: str, accounts: models.QuerySet[ConnectorAccount]) -> None:
     field = form.fields[name]
     assert isinstance(field, forms.ModelChoiceField)
     field.queryset = accounts

@@ -10,14 +10,16 @@ from typing import Any
 
 from django.utils import timezone
 
-from connectors.contract import MarkKind, RefundKind, Stage
+from connectors.contract import MarkKind, RefundKind, Stage, Status
 from connectors.keyring import CannotOpen
 from connectors.models import ConnectorAccount
+from refunds import polling
 from refunds.facts import CLAIM_KEY, OWN_NAME_KEY, Standing
 from refunds.history import History, timeline
 from refunds.models import Mark, Refund
 from refunds.operations.health import health
 from refunds.pages import words
+from refunds.reconciliation.settlement.shown import settlement_as_known
 from refunds.services import rows
 
 
@@ -123,6 +125,17 @@ class Portrait:
         return words.NO_REFERENCE.get(refund.reference_state, words.NO_REFERENCE[""])
 
     @property
+    def reference_asked(self) -> str:
+        """When the number is asked for again; empty where it is there, or cannot come any more."""
+        refund = self.refund
+        if self.known_at is not None or not refund.wants_reference:
+            return ""
+        if refund.next_poll_at is not None:
+            until = refund.created_at + polling.REFERENCE_UNTIL
+            return f"Asked for again on {refund.next_poll_at:%-d %b %Y}, and until {until:%-d %b %Y}."
+        return "Asked for no more by itself. Check now asks once more." if self.can_ask else ""
+
+    @property
     def failure(self) -> str:
         """The reason of the failure in plain words; empty where the connector has none for this code."""
         reasons = self.refund.account.connector_class.failure_reasons
@@ -141,7 +154,7 @@ def portrait(refund: Refund, *, known_at: dt.datetime | None = None, personal_da
     """The page of a refund (with its account). `personal_data`: whether the customer is shown unmasked."""
     history = timeline(refund, known_at=known_at)
     shown = _as_known(refund, history, known_at) if known_at else refund
-    marks = _marks(shown, known_at)
+    marks = Mark.of(shown, known_at=known_at)
     return Portrait(
         refund=shown,
         history=history,
@@ -169,15 +182,15 @@ def _as_known(refund: Refund, history: History, known_at: dt.datetime) -> Refund
         "first_seen_at": min(refund.first_seen_at, first_learned_at),
         "updated_at": min(refund.updated_at, history.state.received_at or first_learned_at),
     }
-    if refund.settled_at and refund.settled_at > known_at:
-        values["settled_at"] = None
     if not history.registered_at:
         values |= _NEVER_REGISTERED
     elif refund.requested_at:
         values["created_at"] = refund.requested_at
     rows.apply(values, history.state)
+    settlement = _settlement_as_known(refund, known_at)
+    values |= settlement
     values |= {
-        "status": history.status.value,
+        "status": _status_as_known(history, settlement),
         "returned_after_success": history.returned_after_success,
         "registered_at": history.registered_at,
     }
@@ -185,6 +198,24 @@ def _as_known(refund: Refund, history: History, known_at: dt.datetime) -> Refund
         if name not in said_by_us:
             setattr(then, name, value)
     return then
+
+
+def _settlement_as_known(refund: Refund, known_at: dt.datetime) -> dict[str, Any]:
+    found = settlement_as_known(refund, known_at)
+    return {
+        "settled_at": found.settled_at if found else None,
+        "settlement_fee_minor_amount": found.fee_minor_amount if found else None,
+        "settlement_net_minor_amount": found.net_minor_amount if found else None,
+        "settlement_currency": found.currency if found else "",
+        "payout_id": found.payout_id if found else "",
+    }
+
+
+def _status_as_known(history: History, settlement: Mapping[str, Any]) -> str:
+    """A line that was booked satisfies what the processor had only accepted."""
+    if settlement["settled_at"] and history.state.stage is Stage.ACCEPTED:
+        return Status.SUCCEEDED.value
+    return history.status.value
 
 
 _SAID = (
@@ -206,17 +237,6 @@ _NEVER_REGISTERED: Mapping[str, Any] = {
     "metadata": {},
     "requested_at": None,
 }
-
-
-def _marks(refund: Refund, known_at: dt.datetime | None) -> list[Mark]:
-    """Marks of the refund and of its payment: one index each."""
-    marks = Mark.objects.filter(account=refund.account)
-    if known_at is not None:
-        marks = marks.filter(received_at__lte=known_at)
-    found = list(marks.filter(connector_refund_id=refund.connector_refund_id))
-    if payments := [name for name in (refund.connector_transaction_id, refund.other_transaction_id) if name]:
-        found += marks.filter(connector_transaction_id__in=payments)
-    return list({mark.pk: mark for mark in found}.values())
 
 
 def _notices(refund: Refund, history: History, marks: list[Mark], *, is_now: bool) -> Iterator[Notice]:
@@ -289,12 +309,26 @@ def _about_the_account(refund: Refund) -> Iterator[Notice]:
                 f"The processor has refused to answer for {account.name} since "
                 f"{account.credentials_rejected_at:%-d %b %Y %H:%M} UTC. Webhooks still arrive.",
             )
+        case "failing" if polling and polling.failing_since:
+            yield Notice(
+                "warning",
+                "This page may be stale: the processor is not asked as it should be",
+                f"Polling {account.name} has failed by an error of ours since "
+                f"{polling.failing_since:%-d %b %Y %H:%M} UTC. Webhooks still arrive.",
+            )
         case "paused" if polling and polling.paused_until:
             yield Notice(
                 "warning",
                 "This page may be stale: the processor is not being asked",
                 f"Questions for {account.name} are paused until {polling.paused_until:%-d %b %Y %H:%M} UTC: "
                 f"{polling.pause_reason}.",
+            )
+        case "partial":
+            roads = " and ".join(f"the {failing.get_road_display()}" for failing in found.lasting_failures)
+            yield Notice(
+                "warning",
+                "This page may be stale: the processor answers only in part",
+                f"We cannot read {roads} of {account.name}, and have not for hours. Webhooks still arrive.",
             )
         case "silent":
             since = found.last_heard_at

@@ -1,150 +1,87 @@
-"""The unified refund report: the same columns for every processor, sums per currency only, no customer data."""
+"""The unified refund report on screen: rows page by page, sums per currency, and a small one as a file at once."""
 
 from __future__ import annotations
 
-import datetime as dt
-import zoneinfo
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
-from django.db.models import BigIntegerField, Case, CharField, Count, F, Sum, When
+from django.contrib.auth.models import User
+from django.db.models import Count, F, Sum
+from django.utils import timezone
 
 from connectors.contract import Money, Status
 from connectors.models import ConnectorAccount
-from connectors.money import MoneyError, exponent, to_major
+from connectors.money import to_major
+from refunds.exports.columns import view_of
+from refunds.exports.csvfile import csv_lines
+from refunds.exports.kinds.books_and_breaks import open_break_codes
+from refunds.exports.kinds.refund_report import SHOWN_AMOUNT, SHOWN_CURRENCY, RefundReport, rows_of
+from refunds.exports.kinds.report_filter import Basis, Breaks, Period, ReportFilter
+from refunds.exports.presenting import Numbers
 from refunds.models import Refund, RefundQuerySet
-from refunds.pages.forms import Basis
+from refunds.pages.listing import Cursor
+from refunds.permissions import columns_for, most_exported
 
-FIRST_ROWS = 25
-_READ_AT_ONCE = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """Days in a named zone, both of them inside, by one of a refund's dates."""
-
-    basis: Basis
-    since: dt.date
-    until: dt.date
-    zone: zoneinfo.ZoneInfo
-
-    @property
-    def begins_at(self) -> dt.datetime:
-        return dt.datetime.combine(self.since, dt.time(), tzinfo=self.zone)
-
-    @property
-    def ends_at(self) -> dt.datetime:
-        """The first moment that is not in the period."""
-        return dt.datetime.combine(self.until + dt.timedelta(days=1), dt.time(), tzinfo=self.zone)
-
-    @property
-    def column(self) -> str:
-        return {Basis.CREATED: "created_at", Basis.PROCESSED: "as_of", Basis.UPDATED: "updated_at"}[self.basis]
-
-    @property
-    def file_name(self) -> str:
-        zone = self.zone.key.replace("/", "-")
-        return f"refunds-{self.basis}-{self.since}-to-{self.until}-{zone}.csv"
+ROWS_ON_A_PAGE = 25
+MOST_AT_ONCE = 10_000
+"""Rows of a file that is made while the person waits; more are exported in the background."""
+SUMMED_UNASKED = 200_000
+"""Rows that are added up each time the page is opened; more when somebody asks for it."""
 
 
-def period_of(wanted: Mapping[str, Any]) -> Period:
-    """The period of a valid ReportForm's cleaned data."""
-    return Period(Basis(wanted["basis"]), wanted["since"], wanted["until"], wanted["zone"])
-
-
-def matching(refunds: RefundQuerySet, wanted: Mapping[str, Any]) -> RefundQuerySet:
-    """The refunds of a valid ReportForm's cleaned data, in the report's order."""
-    period = period_of(wanted)
-    within = {f"{period.column}__gte": period.begins_at, f"{period.column}__lt": period.ends_at}
-    found = refunds.filter(**within)
-    if period.basis is Basis.PROCESSED:
-        found = found.exclude(status=Status.PENDING)
-    if wanted["status"]:
-        found = found.filter(status__in=wanted["status"])
-    if wanted["account"]:
-        found = found.filter(account__in=wanted["account"])
-    return found.order_by(f"-{period.column}", "-id")
-
-
-# The file.
+def filter_of(wanted: Mapping[str, Any]) -> ReportFilter:
+    """What a valid ReportForm's cleaned data covers."""
+    period = Period(Basis(wanted["basis"]), wanted["since"], wanted["until"], wanted["zone"])
+    statuses = tuple(Status(status) for status in wanted["status"])
+    accounts = tuple(sorted(account.pk for account in wanted["account"]))
+    return ReportFilter(period, statuses, accounts, Breaks(wanted["breaks"]))
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One column: its header (`{zone}` stands for the report's time zone) and how a refund fills it."""
+class ReportPage:
+    """Some rows, newest first by the period's date, and where the next page begins."""
 
-    header: str
-    value: Callable[[Refund], Any]
-
-
-def _major(minor_amount: int | None, currency: str, account: ConnectorAccount) -> str:
-    if minor_amount is None or not currency:
-        return ""
-    exceptions = account.connector_class.currency_exponents
-    try:
-        places = exponent(currency, exceptions)
-    except MoneyError:
-        return ""
-    return f"{to_major(Money(minor_amount, currency), exceptions):.{places}f}"
+    rows: list[Refund]
+    next: Cursor | None
 
 
-COLUMNS = (
-    Column("account", lambda r: r.account.name),
-    Column("processor", lambda r: r.account.connector_class.label),
-    Column("environment", lambda r: r.account.environment),
-    Column("refund_id", lambda r: r.connector_refund_id),
-    Column("payment_id", lambda r: r.connector_transaction_id),
-    Column("other_payment_id", lambda r: r.other_transaction_id),
-    Column("merchant_refund_id", lambda r: r.merchant_refund_id),
-    Column("merchant_order_id", lambda r: r.merchant_order_id),
-    Column("status", lambda r: r.status),
-    Column("stage", lambda r: r.stage_word),
-    Column("processor_status", lambda r: r.native_status),
-    Column("returned_after_success", lambda r: "yes" if r.returned_after_success else "no"),
-    Column("amount (major units of currency)", lambda r: _major(r.minor_amount, r.currency, r.account)),
-    Column("currency (ISO 4217)", lambda r: r.currency),
-    Column("minor_amount (the processor's smallest unit)", lambda r: r.minor_amount),
-    Column(
-        "claimed_amount (major units of claimed_currency)",
-        lambda r: _major(r.claimed_minor_amount, r.claimed_currency, r.account),
-    ),
-    Column("claimed_currency (ISO 4217)", lambda r: r.claimed_currency),
-    Column("created_at ({zone})", lambda r: r.created_at),
-    Column("requested_at ({zone})", lambda r: r.requested_at),
-    Column("registered_at ({zone})", lambda r: r.registered_at),
-    Column("processed_at ({zone})", lambda r: r.processed_at),
-    Column("updated_at ({zone})", lambda r: r.updated_at),
-    Column("as_of ({zone})", lambda r: r.as_of),
-    Column("checked_at ({zone})", lambda r: r.checked_at),
-    Column("evidence", lambda r: r.source),
-    Column("acquirer_reference_number", lambda r: r.acquirer_reference_number),
-    Column("kind", lambda r: r.kind),
-    Column("payment_method", lambda r: r.payment_method),
-    Column("card_brand", lambda r: r.card_brand),
-    Column("reason", lambda r: r.reason),
-    Column("error_code", lambda r: r.error_code),
-    Column("error_message", lambda r: r.error_message),
-)
-
-_UNREAD = ("sealed_customer", "customer_email_hash", "metadata", "attribute_keys", "card_last4")
+def page(refunds: RefundQuerySet, wanted: ReportFilter, *, after: str, breaks: bool) -> ReportPage:
+    """One keyset page of what `wanted.of` found; `breaks`: with the codes of open breaks."""
+    if after:
+        cursor = Cursor.read(after)
+        refunds = wanted.after(refunds, cursor.at, cursor.pk)
+    refunds = refunds.select_related("account")
+    if breaks:
+        refunds = refunds.annotate(break_numbers=open_break_codes())
+    rows = list(refunds[: ROWS_ON_A_PAGE + 1])
+    more = len(rows) > ROWS_ON_A_PAGE
+    last = rows[ROWS_ON_A_PAGE - 1] if more else None
+    return ReportPage(
+        rows[:ROWS_ON_A_PAGE], Cursor(getattr(last, wanted.period.column), last.pk) if last is not None else None
+    )
 
 
-def table(refunds: RefundQuerySet, zone: zoneinfo.ZoneInfo) -> Iterator[Sequence[Any]]:
-    """The header and a row for each refund, read from the database as they are asked for."""
-    yield [column.header.format(zone=zone.key) for column in COLUMNS]
-    # A join would send each account again with every row.
-    accounts = {account.pk: account for account in ConnectorAccount.objects.all()}
-    for refund in refunds.defer(*_UNREAD).iterator(chunk_size=_READ_AT_ONCE):
-        refund.account = accounts[refund.account_id]
-        yield [_cell(column.value(refund), zone) for column in COLUMNS]
+def break_codes(refund: Refund) -> list[str]:
+    """The open breaks of a row of `page`."""
+    return Numbers.listed(getattr(refund, "break_numbers", None))
 
 
-def _cell(value: Any, zone: zoneinfo.ZoneInfo) -> Any:
-    """A moment is written with its offset, so that it stays true in the hour that comes twice in autumn."""
-    return value.astimezone(zone).isoformat(timespec="seconds") if isinstance(value, dt.datetime) else value
+def most_at_once(user: User) -> int:
+    """How many rows this person gets while waiting."""
+    return min(MOST_AT_ONCE, most_exported(user) or MOST_AT_ONCE)
+
+
+def csv_file(refunds: RefundQuerySet, wanted: ReportFilter, user: User) -> Iterator[bytes]:
+    """The report as CSV, its rows read from the database as they are asked for: the columns of an export."""
+    sees = [action.name for action in columns_for(user, RefundReport.sees)]
+    rows = rows_of(refunds, sees, count=0)
+    zone = wanted.period.zone
+    view = view_of(zone, timezone.now())
+    return csv_lines(chain([rows.headings(zone)], rows.presented(view)))
 
 
 # The sums.
@@ -176,15 +113,6 @@ class Sums:
 
 STATUSES = (Status.SUCCEEDED, Status.PENDING, Status.FAILED)
 
-_IS_SAID = When(processor_currency__gt="", then=F("processor_currency"))
-_SHOWN_CURRENCY = Case(_IS_SAID, default=F("claimed_currency"), output_field=CharField())
-_SHOWN_AMOUNT = Case(
-    When(processor_currency__gt="", then=F("processor_minor_amount")),
-    default=F("claimed_minor_amount"),
-    output_field=BigIntegerField(),
-)
-
-
 _HALF = 1_000_000_000
 """Amounts are summed in two halves: two of the largest would overflow the integers of SQLite."""
 
@@ -193,7 +121,7 @@ def sums(refunds: RefundQuerySet) -> tuple[list[Sums], list[Sums]]:
     """Sums per account and currency, and per currency over all accounts: from one grouped query."""
     grouped = (
         refunds.order_by()
-        .annotate(shown_currency=_SHOWN_CURRENCY, shown_amount=_SHOWN_AMOUNT)
+        .annotate(shown_currency=SHOWN_CURRENCY, shown_amount=SHOWN_AMOUNT)
         .values_list("account", "shown_currency", "status")
         .annotate(number=Count("id"), high=Sum(F("shown_amount") / _HALF), low=Sum(F("shown_amount") % _HALF))
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from connectors import registry
@@ -15,11 +15,11 @@ from connectors.keyring import lookup_hash
 from connectors.money import MoneyError, from_major
 from refunds.identifiers import Kind, Line, Reading
 from refunds.models import Refund, RefundQuerySet
-from refunds.pages.listing import midnight
+from refunds.pages.viewer import Viewer
 
 MAXIMUM_HITS = 50
 MAXIMUM_HITS_OF_MANY = 500
-_SHORTEST_PREFIX = 6
+SHORTEST_PREFIX = 6
 
 ID_COLUMNS: Mapping[str, str] = {
     "connector_refund_id": "refund id",
@@ -40,12 +40,22 @@ class Hit:
     by: str
 
 
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """One reading of a line, and how many refunds it found; `more` where there are more than were counted."""
+
+    reading: Reading
+    number: int
+    more: bool
+
+
 @dataclass(slots=True)
 class Found:
     """One line and what was found for it, best reading first; `more` where the hits were cut off."""
 
     line: Line
     hits: list[Hit] = field(default_factory=list)
+    meanings: list[Meaning] = field(default_factory=list)
     more: bool = False
     by_prefix: bool = False
 
@@ -67,11 +77,14 @@ class Found:
 _Index = Mapping[str, Mapping[str, list[Refund]]]
 
 
-def search(refunds: RefundQuerySet, lines: Sequence[Line]) -> list[Found]:
-    """What is found for each line, among these refunds. A single id that nobody has is tried as a beginning, too."""
+def search(refunds: RefundQuerySet, lines: Sequence[Line], viewer: Viewer) -> list[Found]:
+    """What is found for each line, among these refunds; a day begins where the viewer is.
+
+    A single id that nobody has is tried as a beginning, too.
+    """
     refunds = refunds.select_related("account")
     index = _look_up(refunds, [reading for line in lines for reading in line.readings], many=len(lines) > 1)
-    found = [_found(refunds, line, index) for line in lines]
+    found = [_found(refunds, line, index, viewer) for line in lines]
     if len(found) == 1 and not found[0].hits:
         _try_as_prefix(refunds, found[0])
     return found
@@ -98,24 +111,36 @@ def _by_value(refunds: RefundQuerySet, column: str, values: list[str], *, many: 
     return by_value
 
 
-def _found(refunds: RefundQuerySet, line: Line, index: _Index) -> Found:
+def _found(refunds: RefundQuerySet, line: Line, index: _Index, viewer: Viewer) -> Found:
     found = Found(line)
     for reading in line.readings:
-        match reading.kind:
-            case Kind.ID:
-                for column, name in ID_COLUMNS.items():
-                    found.add(index[column].get(reading.value, ()), name)
-            case Kind.ARN | Kind.RRN:
-                found.add(index["acquirer_reference_number"].get(reading.value, ()), reading.kind)
-            case Kind.EMAIL:
-                found.add(index["customer_email_hash"].get(lookup_hash(reading.value), ()), "e-mail")
-            case Kind.LAST4:
-                found.add(index["card_last4"].get(reading.value, ()), "last four digits")
-            case Kind.AMOUNT:
-                found.add(_of_amount(refunds, reading), "amount")
-            case Kind.DATE:
-                found.add(_of_day(refunds, reading), "date")
+        mine: set[int] = set()
+        for by, some in _by_reading(refunds, reading, index, viewer):
+            hits = list(some)
+            found.add(hits, by)
+            mine |= {refund.pk for refund in hits}
+        found.meanings.append(Meaning(reading, min(len(mine), MAXIMUM_HITS), len(mine) > MAXIMUM_HITS))
     return found
+
+
+def _by_reading(
+    refunds: RefundQuerySet, reading: Reading, index: _Index, viewer: Viewer
+) -> Iterator[tuple[str, Iterable[Refund]]]:
+    """What one reading finds, by what."""
+    match reading.kind:
+        case Kind.ID:
+            for column, name in ID_COLUMNS.items():
+                yield name, index[column].get(reading.value, ())
+        case Kind.ARN | Kind.RRN:
+            yield reading.kind, index["acquirer_reference_number"].get(reading.value, ())
+        case Kind.EMAIL:
+            yield "e-mail", index["customer_email_hash"].get(lookup_hash(reading.value), ())
+        case Kind.LAST4:
+            yield "last four digits", index["card_last4"].get(reading.value, ())
+        case Kind.AMOUNT:
+            yield "amount", _of_amount(refunds, reading)
+        case Kind.DATE:
+            yield "date", _of_day(refunds, reading, viewer)
 
 
 def _of_amount(refunds: RefundQuerySet, reading: Reading) -> list[Refund]:
@@ -139,19 +164,28 @@ def _of_amount(refunds: RefundQuerySet, reading: Reading) -> list[Refund]:
     return sorted(unique.values(), key=lambda refund: refund.created_at, reverse=True)
 
 
-def _of_day(refunds: RefundQuerySet, reading: Reading) -> Iterable[Refund]:
+def _of_day(refunds: RefundQuerySet, reading: Reading, viewer: Viewer) -> Iterable[Refund]:
     assert reading.day is not None
-    begins = midnight(reading.day)
-    that_day = refunds.filter(created_at__gte=begins, created_at__lt=begins + dt.timedelta(days=1))
+    begins, ends = viewer.begin_of(reading.day), viewer.begin_of(reading.day + dt.timedelta(days=1))
+    that_day = refunds.filter(created_at__gte=begins, created_at__lt=ends)
     return that_day.newest_first()[: MAXIMUM_HITS + 1]
 
 
 def _try_as_prefix(refunds: RefundQuerySet, found: Found) -> None:
     for reading in found.line.readings:
-        if reading.kind is not Kind.ID or len(reading.value) < _SHORTEST_PREFIX:
+        if reading.kind is not Kind.ID or len(reading.value) < SHORTEST_PREFIX:
             continue
         for column in _PREFIX_COLUMNS:
             beginning = {f"{column}__gte": reading.value, f"{column}__lt": reading.value + "\U0010ffff"}
             hits = refunds.filter(**beginning).exclude(**{column: ""}).order_by(column)[: MAXIMUM_HITS + 1]
             found.add(hits, f"beginning of the {ID_COLUMNS[column]}")
     found.by_prefix = bool(found.hits)
+
+
+def is_recognized(line: Line) -> bool:
+    """Whether a line is worth looking up while it is still being typed: of a kind with a shape, or long enough to be
+    the beginning of an id."""
+    return any(
+        reading.kind is not Kind.ID or (len(reading.value) >= SHORTEST_PREFIX and any(map(str.isdigit, reading.value)))
+        for reading in line.readings
+    )

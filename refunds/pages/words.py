@@ -116,3 +116,12 @@ ANSWERS: Mapping[str, str] = {
     "not_supported": "it cannot be asked about one refund",
     "refused": "the question was not sent",
 }
+
+PERIOD_STEPS: Mapping[str, str] = {
+    "opened": "Opened",
+    "closed": "Closed",
+    "locked": "Locked",
+    "proposed": "Reopening proposed",
+    "declined": "Reopening declined",
+    "reopened": "Reopened",
+}

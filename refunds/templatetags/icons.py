@@ -24,6 +24,7 @@ ICONS: Mapping[str, str] = {
     "chevron": '<path d="m4.5 6.5 3.5 3.5 3.5-3.5"/>',
     "copy": '<rect x="5.5" y="5.5" width="8" height="8.5" rx="1.5"/><path d="M10.5 3V2.5A1 1 0 0 0 9.5 1.5H3.5a1 '
     '1 0 0 0-1 1V10a1 1 0 0 0 1 1H4"/>',
+    "differs": '<path d="M2.5 6h11M2.5 10h11M11 2.5l-6 11"/>',
     "download": '<path d="M8 2v8M4.5 7 8 10.5 11.5 7M2.5 13.5h11"/>',
     "external": '<path d="M9.5 2.5h4v4M13.5 2.5l-6 6M11.5 9.5v3a1 1 0 0 1-1 1h-7a1 1 0 0 1-1-1v-7a1 1 0 0 1 1-1h3"/>',
     "failed": '<path d="M5.4 1.75h5.2l3.65 3.65v5.2l-3.65 3.65H5.4L1.75 10.6V5.4z"/><path d="m6 6 4 4M10 6l-4 4"/>',

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import template
 from django.contrib.auth.models import AnonymousUser
+from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -16,13 +17,16 @@ from connectors import registry
 from connectors.contract import Connector, Money, Stage, Status
 from connectors.models import ConnectorAccount
 from connectors.money import MoneyError, exponent, to_major
+from refunds.exports.models import Export, ExportState
 from refunds.facts import STATUS_OF, Source
 from refunds.models import Refund, ReportState, StatusReport
 from refunds.operations import liveness
 from refunds.operations.health import Health, stale_accounts
 from refunds.operations.troubles import Trouble, of_standstill
 from refunds.pages import words
+from refunds.pages.forms import problems_of
 from refunds.pages.queues import Queue
+from refunds.pages.reporting import break_codes
 from refunds.permissions import Action, may
 from refunds.templatetags.icons import icon
 
@@ -30,6 +34,9 @@ register = template.Library()
 
 _THEMES = ("light", "dark")
 NOTHING = format_html('<span class="nothing">{}</span>', "none")
+
+
+register.filter("problems", problems_of)
 
 
 @register.filter
@@ -46,6 +53,19 @@ def money(row: Any, which: str = "") -> SafeString:
         '<span class="money"><span class="money-value">{}</span> <span class="money-currency">{}</span></span>',
         _major(Money(minor_amount, currency), row.account),
         currency,
+    )
+
+
+@register.filter
+def settlement(refund: Refund, which: str) -> SafeString:
+    """The "fee" or the "net" that a refund's booked lines add up to, in the currency of the settlement."""
+    minor_amount = getattr(refund, f"settlement_{which}_minor_amount")
+    if minor_amount is None:
+        return format_html('<span class="nothing">{}</span>', "booked in several currencies")
+    return format_html(
+        '<span class="money"><span class="money-value">{}</span> <span class="money-currency">{}</span></span>',
+        _major(Money(minor_amount, refund.settlement_currency), refund.account),
+        refund.settlement_currency,
     )
 
 
@@ -75,21 +95,25 @@ def processor(account: ConnectorAccount) -> str:
 
 @register.filter
 def when(moment: dt.datetime | None, form: str = "") -> SafeString:
-    """A moment with its zone: "14 Mar 2026 10:04 UTC", how long ago in the title.
+    """A moment in the reader's zone, named: "14 Mar 2026 11:04 CET"; how long ago, and the time in UTC, in the title.
 
-    `form` "ago" swaps the two, "seconds" shows seconds too.
+    `form` "ago" swaps the first two, "seconds" shows seconds too.
     """
     if not moment:  # a template hands in "" for what is not there
         return format_html('<span class="nothing">{}</span>', "never" if form == "ago" else "not known")
     moment = moment.astimezone(dt.UTC)
-    absolute = f"{moment.day} {moment:%b %Y %H:%M:%S} UTC" if form == "seconds" else absolute_time(moment)
-    relative = relative_time(moment)
-    shown, title = (relative, absolute) if form == "ago" else (absolute, relative)
+    local = moment.astimezone(timezone.get_current_timezone())
+    absolute, relative = absolute_time(local, seconds=form == "seconds"), relative_time(moment)
+    in_utc = absolute_time(moment, seconds=form == "seconds")
+    shown, *title = (relative, absolute) if form == "ago" else (absolute, relative)
+    if in_utc != absolute:
+        title.append(in_utc)
     return format_html(
-        '<time datetime="{}" title="{}"{}>{}</time>',
+        '<time datetime="{}" title="{}"{}{}>{}</time>',
         moment.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        title,
+        ", ".join(title),
         _SWAPPED if form == "ago" else "",
+        format_html(' data-utc="{}"', in_utc) if in_utc != absolute else "",
         shown,
     )
 
@@ -97,9 +121,11 @@ def when(moment: dt.datetime | None, form: str = "") -> SafeString:
 _SWAPPED = mark_safe(" data-ago")
 
 
-def absolute_time(moment: dt.datetime) -> str:
-    moment = moment.astimezone(dt.UTC)
-    return f"{moment.day} {moment:%b %Y %H:%M} UTC"
+def absolute_time(moment: dt.datetime, *, seconds: bool = False) -> str:
+    """In the moment's own zone, which is named: by its offset where it has no letters."""
+    zone = moment.tzname() or ""
+    clock = f"{moment:%H:%M:%S}" if seconds else f"{moment:%H:%M}"
+    return f"{moment.day} {moment:%b %Y} {clock} {zone if zone.isalpha() else f'UTC{zone}'}"
 
 
 _UNITS = (("day", 86_400), ("h", 3_600), ("min", 60))
@@ -176,6 +202,29 @@ def report_state(report: StatusReport) -> SafeString:
     return _badge(look, report.get_state_display().capitalize(), remark)
 
 
+_EXPORT_LOOKS = {
+    ExportState.DONE: "succeeded",
+    ExportState.FAILED: "failed",
+    ExportState.CANCELED: "canceled",
+    ExportState.DELETED: "canceled",
+    ExportState.EXPIRED: "canceled",
+}
+
+
+@register.simple_tag
+def export_state(export: Export) -> SafeString:
+    """The badge of an export's state; how far it is while it is being made."""
+    remark = f"{export.percent} %" if export.state == ExportState.RUNNING else ""
+    look = _EXPORT_LOOKS.get(ExportState(export.state), "pending")
+    return _badge(look, export.get_state_display().capitalize(), remark)
+
+
+@register.filter
+def open_breaks(refund: Refund) -> list[str]:
+    """The codes of the open breaks of a row of the report."""
+    return break_codes(refund)
+
+
 @register.simple_tag
 def checked(refund: Refund) -> SafeString:
     """When the processor last answered about this refund, or that it cannot be asked."""
@@ -225,6 +274,8 @@ _QUEUE_ICONS = {
     Queue.FAILED: "failed",
     Queue.UNREQUESTED: "flag",
     Queue.UNRECOGNIZED: "question",
+    Queue.MINE: "person",
+    Queue.DUE: "calendar",
 }
 
 
@@ -241,6 +292,8 @@ _CONDITIONS = {
     "fine": ("succeeded", "Fine"),
     "silent": ("question", "Nothing heard yet"),
     "paused": ("pause", "Paused"),
+    "partial": ("pending", "In part"),
+    "failing": ("failed", "Polling fails"),
     "rejected": ("lock", "Credentials rejected"),
     "disabled": ("canceled", "Disabled"),
 }
@@ -252,20 +305,34 @@ def identifier(value: str, what: str) -> dict[str, str]:
     return {"value": value, "what": what}
 
 
+_RECONCILIATION = (
+    "breaks break together approvals decision runs run run_new suggestions imports ledger ledger_import status_reports "
+    "status_report periods period"
+)
+_ABOUT_REFUNDS = "refunds refund search views view_change case bulk_check"
+
+
 @register.inclusion_tag("refunds/_nav.html", takes_context=True)
 def navigation(context: template.Context) -> dict[str, Any]:
     """The pages this person may open, with the one that is open now."""
     user = context.get("user") or AnonymousUser()
     request = context.get("request")
     match = getattr(request, "resolver_match", None)
-    pages = [("home", "Home", "home"), ("refunds", "Refunds", "refunds refund search")]
+    pages = [("home", "Home", "home"), ("refunds", "Refunds", _ABOUT_REFUNDS)]
     if may(user, Action.EXPORT_REPORTS):
         pages.append(("report", "Report", "report"))
+    if may(user, Action.SEE_BREAKS):
+        pages.append(("breaks", "Reconciliation", _RECONCILIATION))
+        pages.append(("exports", "Exports", "exports"))
     if may(user, Action.IMPORT_REPORTS):
         pages.append(("status_reports", "Status reports", "status_reports status_report"))
+    if may(user, Action.SEE_RECONCILIATION):
+        pages.append(("ledger", "Our books", "ledger ledger_import"))
     if may(user, Action.SEE_DELIVERIES):
         pages.append(("accounts", "Accounts", "accounts"))
         pages.append(("operations", "Operations", "operations replay"))
+    if may(user, Action.EDIT_TEXTS):
+        pages.append(("texts", "Texts", "texts text"))
     if user.is_staff:
         pages.append(("admin:index", "Admin", ""))
     here = match.url_name if match else ""
@@ -274,10 +341,17 @@ def navigation(context: template.Context) -> dict[str, Any]:
 
 @register.simple_tag(takes_context=True)
 def standstill(context: template.Context) -> Trouble | None:
-    """What stands still in the whole house, if anything; also tells the template how much to say about it."""
-    user = context.get("user") or AnonymousUser()
-    context["may_see_operations"] = may(user, Action.SEE_DELIVERIES)
-    still = liveness.standstill()
+    """What stands still in the whole house, if anything, for whoever is signed in; also tells the template how much to
+    say about it."""
+    try:
+        user = context.get("user") or AnonymousUser()
+        if not user.is_authenticated:
+            return None
+        context["may_see_operations"] = may(user, Action.SEE_DELIVERIES)
+        still = liveness.standstill()
+    except DatabaseError:
+        # An error has its page even where nobody can tell.
+        return None
     return of_standstill(still) if still else None
 
 
@@ -296,3 +370,9 @@ def theme(context: template.Context) -> str:
     request = context.get("request")
     chosen = request.COOKIES.get("theme", "") if isinstance(request, HttpRequest) else ""
     return chosen if chosen in _THEMES else ""
+
+
+@register.simple_tag
+def reading_zone() -> str:
+    """The zone in which this page's times are."""
+    return timezone.get_current_timezone_name()

@@ -130,3 +130,10 @@ def test_what_an_engineer_needs_survives_redaction() -> None:
 @pytest.mark.parametrize("body", [b"name=canary", b"\xff\x00", b"{", b'{"a": NaN}', b"[" * 100_000])
 def test_what_is_not_json_is_described_not_shown(body: bytes) -> None:
     assert redact(body).startswith(f"Not JSON: {len(body)} bytes")
+
+
+def test_a_delivery_is_found_by_its_key_or_its_number(engineer: Client, delivery: WebhookDelivery) -> None:
+    """Whether quickly: `make bench ARGS=year`."""
+    page = reverse("admin:connectors_webhookdelivery_changelist")
+    for asked, number in (("REF1", 1), (f" {delivery.pk} ", 1), ("REF", 0), ("9" * 30, 0), ("", 1)):
+        assert len(engineer.get(page, {"q": asked}).context["cl"].result_list) == number, asked

@@ -34,6 +34,7 @@ def take(browser: Browser, address: str, user: str, password: str, folder: Path)
             "search": f"/search/?q={_lines(page)}",
             "refund": refund,
             "report": "/report/",
+            "exports": "/exports/",
             "accounts": "/accounts/",
         }.items():
             if path:
@@ -51,6 +52,56 @@ def take_operations(browser: Browser, address: str, user: str, password: str, fo
         page = _window(browser, address, scheme, SIZE)
         _sign_in(page, user, password)
         _photograph(page, "/operations/", folder / f"operations-{scheme}.png")
+        page.context.close()
+
+
+def take_period(browser: Browser, address: str, user: str, password: str, folder: Path, pk: int) -> None:
+    """The page of a closed period, from top to bottom."""
+    for name, scheme, size in (("period-light", "light", SIZE), ("period-dark", "dark", SIZE),
+                               ("period-phone-light", "light", PHONE)):  # fmt: skip
+        page = _window(browser, address, scheme, size)
+        _sign_in(page, user, password)
+        page.goto(f"/periods/{pk}/")
+        page.evaluate("document.fonts.ready.then(() => document.activeElement.blur())")
+        page.screenshot(path=folder / f"{name}.png", full_page=True)
+        page.context.close()
+
+
+def take_reconciliation(browser: Browser, address: str, user: str, password: str, folder: Path) -> None:
+    """Runs, breaks and what each party says; user is of finance."""
+    for scheme in ("light", "dark"):
+        page = _window(browser, address, scheme, SIZE)
+        _sign_in(page, user, password)
+        _photograph(page, "/breaks/", folder / f"breaks-{scheme}.png")
+        _photograph(page, _row_of(page, "/breaks/?code=B11&text=re_3Rshort"), folder / f"break-{scheme}.png")
+        _photograph(page, _row_of(page, "/runs/"), folder / f"run-{scheme}.png")
+        page.context.close()
+    page = _window(browser, address, "light", PHONE)
+    _sign_in(page, user, password)
+    _photograph(page, _row_of(page, "/breaks/?code=B11&text=re_3Rshort"), folder / "break-phone-light.png")
+    page.context.close()
+
+
+def _row_of(page: Page, path: str) -> str:
+    """The address of the first row of a list; the list itself where it is empty."""
+    page.goto(path)
+    links = page.locator("a.row-link")
+    return (links.first.get_attribute("href") or path) if links.count() else path
+
+
+def take_case_work(browser: Browser, address: str, user: str, password: str, folder: Path) -> None:
+    """A refund somebody works on, rows that are chosen, and the saved views."""
+    for scheme in ("light", "dark"):
+        page = _window(browser, address, scheme, SIZE)
+        _sign_in(page, user, password)
+        if case := _first_of(page, "due"):
+            page.goto(case)
+            page.locator("#case").screenshot(path=folder / f"case-{scheme}.png")
+        _photograph(page, "/views/", folder / f"views-{scheme}.png")
+        page.goto("/refunds/?queue=")
+        for box in page.locator("input.pick[name=refund]").all()[1:4]:
+            box.check()
+        page.screenshot(path=folder / f"many-{scheme}.png")
         page.context.close()
 
 
@@ -95,16 +146,36 @@ def _launch_and_take(address: str, user: str, password: str, folder: Path) -> No
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
         take(browser, address, user, password, folder)
+        take_case_work(browser, address, user, password, folder)
         take_operations(browser, address, user, password, folder)
         browser.close()
 
 
 def test_take_screenshots(world, browser, live_server):
+    from tests.browser.exports import exports_of
+    from tests.pages import case_work, reconciling
     from tests.pages.world import PASSWORD, trouble
 
+    exports_of(world)
     take(browser, live_server.url, "admin", PASSWORD, FOLDER)
+    reconciling.month(world.asked)
+    take_reconciliation(browser, live_server.url, "finance", PASSWORD, FOLDER)
+    case_work.add(world)
+    take_case_work(browser, live_server.url, "support", PASSWORD, FOLDER)
     trouble(world)
     take_operations(browser, live_server.url, "admin", PASSWORD, FOLDER)
+
+
+def test_take_the_pictures_of_a_period(world, browser, live_server):
+    from tests.pages.world import PASSWORD
+    from tests.reconciliation.closing import Books, a_month_with_everything, forget_periods
+
+    books = Books(world.told)
+    try:
+        _, april = a_month_with_everything(books)
+        take_period(browser, live_server.url, "finance", PASSWORD, FOLDER, april.pk)
+    finally:
+        forget_periods()
 
 
 if __name__ == "__main__":

@@ -10,12 +10,25 @@ from tests.factories import UserFactory
 from tests.pages import world as worlds
 from tests.pages.conftest import Person
 
-PAGES = ["/", "/refunds/", "/search/?q=x", "/report/", "/report.csv", "/status-reports/", "/accounts/"]
-EVERYBODY = set(PAGES) - {"/status-reports/", "/accounts/"}
+FINANCE = {"/runs/new/"}
+RECONCILIATION = {"/runs/", "/approvals/", "/imports/", "/ledger/", "/periods/"}
+ENGINEERS = {"/accounts/", "/operations/", "/operations/replay/", "/operations/dismiss/", "/operations/dismissed/"}
+EVERYBODY = {"/", "/refunds/", "/search/?q=x", "/report/", "/report.csv", "/breaks/", "/exports/", "/views/"}
+ADMINS = {"/texts/", "/texts/de/pending/"}
+PAGES = sorted(EVERYBODY | {"/status-reports/"} | RECONCILIATION | FINANCE | ENGINEERS | ADMINS)
+CASE_WORK = (
+    "/refunds/many/", "/refunds/undo/1/", "/refunds/1/case/change/", "/refunds/1/notes/", "/refunds/1/notes/1/",
+    "/views/save/", "/views/1/do/",
+)  # fmt: skip
+POSTED = (
+    "/refunds/1/check/", "/search/ask/", "/operations/undismiss/", "/periods/1/close/", "/theme/", "/zone/",
+    "/breaks/1/decide/", "/breaks/1/candidate/", "/decisions/1/answer/", "/decisions/1/undo/", "/runs/1/again/",
+    "/suggestions/1/", "/exports/", "/exports/1/cancel/", "/texts/de/pending/restore/", *CASE_WORK,
+)  # fmt: skip
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("address", [*PAGES, "/refunds/1/"])
+@pytest.mark.parametrize("address", [*PAGES, "/refunds/1/", "/refunds/1/say/"])
 def test_every_page_asks_for_a_sign_in_and_comes_back(address):
     response = Client().get(address)
     assert response.status_code == 302
@@ -23,7 +36,7 @@ def test_every_page_asks_for_a_sign_in_and_comes_back(address):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("address", ["/refunds/1/check/", "/search/ask/", "/theme/"])
+@pytest.mark.parametrize("address", POSTED)
 def test_nothing_is_posted_without_a_sign_in(address):
     assert Client().post(address)["Location"].startswith("/login/?next=")
 
@@ -34,13 +47,22 @@ def test_nothing_is_posted_without_a_sign_in(address):
     ("role", "allowed"),
     [
         (Role.SUPPORT, EVERYBODY),
-        (Role.FINANCE, EVERYBODY | {"/status-reports/"}),
-        (Role.ENGINEER, set(PAGES)),
-        (Role.ADMIN, set(PAGES)),
+        (Role.FINANCE, EVERYBODY | {"/status-reports/"} | RECONCILIATION | FINANCE),
+        (Role.ENGINEER, set(PAGES) - FINANCE - ADMINS),
+        (Role.ADMIN, set(PAGES) - FINANCE),
+        (Role.AUDITOR, EVERYBODY | RECONCILIATION),
     ],
 )
 def test_a_role_opens_what_it_may_and_is_told_where_it_may_not(role, allowed, address):
     Person(role).page(address, expect=200 if address in allowed else 403)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", [*CASE_WORK, "/refunds/1/check/"])
+def test_an_auditor_changes_nothing(auditor, address):
+    response = auditor.client.post(address)
+    assert response.status_code == 403
+    assert "Your role does not allow you to" in response.content.decode()
 
 
 @pytest.mark.django_db

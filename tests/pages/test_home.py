@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zoneinfo
 
 import pytest
 from django.db import connection
@@ -12,6 +13,7 @@ from connectors.contract import Money, Stage
 from refunds.models import Refund
 from refunds.pages import queues
 from refunds.pages.queues import Queue
+from refunds.pages.viewer import Viewer
 from tests.factories import AccountFactory
 from tests.pages import world as worlds
 
@@ -26,13 +28,13 @@ def test_it_counts_every_queue_and_links_to_it(world, support):
 
 
 @pytest.mark.django_db
-def test_a_long_queue_is_counted_only_so_far(world, monkeypatch):
+def test_a_long_queue_is_counted_only_so_far(world, support, monkeypatch):
     monkeypatch.setattr(queues, "COUNTED_TO", 3)
     with CaptureQueriesContext(connection) as queries:
         count = queues.Count(Queue.FAILED, 4)
-        list(queues.counts(Refund.objects.all()))
+        list(queues.counts(Refund.objects.all(), Viewer(support.user, zoneinfo.ZoneInfo("UTC"))))
     assert str(count) == "3+"
-    assert all("LIMIT 4" in query["sql"] for query in queries)
+    assert all("LIMIT 4" in query["sql"] for query in queries if "refunds_refund" in query["sql"])
 
 
 @pytest.mark.django_db
@@ -60,6 +62,7 @@ def test_an_empty_house_says_what_to_do(support):
 @pytest.mark.django_db
 def test_more_refunds_and_accounts_cost_no_more_queries(support):
     worlds.build()
+    support.page("/")  # what a process remembers is read
     with CaptureQueriesContext(connection) as few:
         support.page("/")
     for number in range(12):

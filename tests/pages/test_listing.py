@@ -65,7 +65,7 @@ def test_the_period_has_both_of_its_days(support):
         ("account=nobody", "Account: There is no such account, or you may not see it."),
         ("after=yesterday", "This page address is damaged. Start again from the first page."),
         ("before=1-2-3", "This page address is damaged. Start again from the first page."),
-        ("queue=mine", "Queue: Select a valid choice."),
+        ("queue=yours", "Queue: Select a valid choice."),
     ],
 )
 def test_a_value_that_is_not_understood_is_said_and_nothing_is_shown(world, support, query, message):
@@ -81,6 +81,21 @@ def test_an_empty_list_names_its_filters_and_how_to_remove_each(world, support):
     assert "Status is “Failed”" in page
     assert 'href="/refunds/?currency=JPY"' in page
     assert 'href="/refunds/?status=FAILED"' in page
+
+
+@pytest.mark.django_db
+def test_an_empty_list_says_which_filter_hides_everything(world, support):
+    """There are failed refunds and there is none in yen, so it is the currency."""
+    page = support.page("/refunds/?status=FAILED&currency=JPY")
+    assert '<a href="/refunds/?status=FAILED">without “Currency: JPY”</a>' in page
+    assert "without “Status" not in page
+
+
+@pytest.mark.django_db
+def test_an_empty_list_says_that_no_filter_alone_is_to_blame(world, support):
+    page = support.page("/refunds/?created_until=1999-01-01&currency=JPY")
+    assert "It is no single filter" in page
+    assert "There are some" not in page
 
 
 @pytest.mark.django_db
@@ -152,6 +167,7 @@ def test_money_is_written_in_the_processors_own_units(support):
 
 @pytest.mark.django_db
 def test_more_rows_cost_no_more_queries(world, support):
+    support.page("/refunds/")  # what a process remembers is read
     with CaptureQueriesContext(connection) as few:
         support.page("/refunds/")
     for _ in range(40):

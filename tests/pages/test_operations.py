@@ -43,6 +43,12 @@ def park(endpoint, reference: str, error: str, **fields) -> WebhookDelivery:
     )  # fmt: skip
 
 
+def seen(page: str) -> dict[str, str]:
+    """What the form of a page for one reason sends back."""
+    [ids] = re.findall(r'name="seen" value="([\d,]+)"', page)
+    return {"seen": ids}
+
+
 def lines(page: str) -> list[str]:
     """Each line of what is wrong, as text."""
     section = page.partition('id="troubles"')[2].partition("</section>")[0]
@@ -63,8 +69,8 @@ def test_a_bad_day_is_a_list_of_what_happened_to_whom_and_what_to_do(world, engi
     expected = [
         "Signatures fail. marketplace", "Returned after success. shop-eu",
         "Worker web-1/1 was started anew: it did nothing for 150 s. 2 times",
-        "Worker web-1/2 has done nothing lately; the others work.", "Fact dated in the future. shop-eu",
-        "Unknown word. shop-eu", "Questions are paused until",
+        "Worker web-1/2 has done nothing lately; the others work.", "Unknown word. shop-eu",
+        "Fact dated in the future. shop-eu", "Questions are paused until",
         "Refunds that should have been asked about 15 minutes ago or more: 1. shop-eu",
         "10% of 200 changes of the last 7 days came by asking, before any webhook. shop-eu",
     ]  # fmt: skip
@@ -103,6 +109,31 @@ def test_every_kind_of_alert_becomes_a_line(engineer):
         assert any(f"What to do about {kind}." in line and f"runbook: {kind}" in line for line in lines(page))
 
 
+@pytest.mark.parametrize("crowd", [AlertKind.FROM_THE_FUTURE, AlertKind.REPEATED])
+@pytest.mark.parametrize("address", ["/operations/", "/accounts/"])
+def test_hundreds_of_one_kind_hide_no_other_alert(engineer, crowd, address):
+    others = [kind for kind in AlertKind if kind != crowd]
+    for kind in others:
+        Alert.open(kind, subject="s", message=f"What to do about {kind}.")
+    account = AccountFactory.create(name="shop")
+    for number in range(230):
+        Alert.open(crowd, subject=f"shop/re_{number}", account_id=account.pk, message=f"Look at re_{number}.")
+    page = text(engineer.page(address))
+    assert [kind for kind in others if f"What to do about {kind}." not in page] == []
+    assert "shop 230 alerts The newest: Look at re_229." in page
+    assert page.count("Look at re_") == 1
+
+
+def test_who_may_enter_the_admin_is_led_to_all_of_them(admin, engineer):
+    account = AccountFactory.create()
+    for number in range(8):
+        Alert.open(AlertKind.REPEATED, subject=f"r{number}", account_id=account.pk, message="m")
+    [address] = re.findall(r'href="(/admin/refunds/alert/[^"]+)">All 8 in the admin', admin.page("/operations/"))
+    Alert.open(AlertKind.UNKNOWN_WORD, subject="another", account_id=account.pk, message="m")
+    assert "8 alerts" in text(admin.page(address.replace("&amp;", "&")))
+    assert "in the admin" not in engineer.page("/operations/")
+
+
 def test_workers_are_shown_with_their_restarts(world, engineer):
     worlds.trouble(world)
     page = text(engineer.page("/operations/"))
@@ -127,6 +158,55 @@ def test_parked_deliveries_are_grouped_by_what_went_wrong(engineer, endpoint):
     assert "gave up: KeyError" in text(engineer.page("/operations/"))
 
 
+ELSEWHERE = "an item is for merchant account {} (live); this endpoint speaks for acct_1Ours (live)"
+
+
+def test_what_is_for_different_merchant_accounts_is_parked_for_different_reasons(engineer, endpoint):
+    for number, whose in enumerate(["acct_1Closed", "acct_2OursNew", "acct_3Third", "acct_3Third"]):
+        park(endpoint, f"R{number}", ELSEWHERE.format(whose))
+    assert sorted(len(reason.ids) for reason in parked.reasons()) == [1, 1, 2]
+    page = text(engineer.page("/operations/"))
+    assert all(whose in page for whose in ("acct_1Closed", "acct_2OursNew", "acct_3Third"))
+
+
+def test_the_second_merchant_account_of_a_delivery_counts_too_however_late_it_is_named(endpoint):
+    for number, whose in enumerate(["acct_2", "acct_3"]):
+        park(endpoint, f"R{number}", "; ".join(ELSEWHERE.format(name) for name in ("acct_1", "x" * 250, whose)))
+    assert [len(reason.ids) for reason in parked.reasons()] == [1, 1]
+
+
+def test_each_endpoint_has_its_own_reasons_and_the_table_names_it_with_its_accounts(engineer, endpoint):
+    other = EndpointFactory.create(
+        connector="adyen", label="market places", accounts=[AccountFactory.create(name=n) for n in ("one", "two")]
+    )
+    park(endpoint, "R1", "a bug")
+    park(other, "R2", "a bug")
+    assert {reason.endpoint_id for reason in parked.reasons()} == {endpoint.pk, other.pk}
+    page = text(engineer.page("/operations/"))
+    assert "a bug 1 market places one, two" in page
+    assert f"a bug 1 {endpoint} {endpoint.accounts.get().name}" in page
+
+
+def test_what_was_parked_after_somebody_looked_is_not_replayed_unseen(engineer, endpoint):
+    late = park(endpoint, "R0", "", state=DeliveryState.WAITING)
+    shown = park(endpoint, "R1", "a bug")
+    address = f"/operations/replay/?reason={parked.reasons()[0].key}"
+    form = seen(engineer.page(address))
+    newer = park(endpoint, "R2", "a bug")
+    WebhookDelivery.objects.filter(pk=late.pk).update(state=DeliveryState.PARKED, error="a bug")
+    engineer.client.post(address, form)
+    waiting = WebhookDelivery.objects.filter(state=DeliveryState.WAITING)
+    assert list(waiting.values_list("pk", flat=True)) == [shown.pk]
+    assert engineer.client.post(address).status_code == 404
+    assert set(WebhookDelivery.objects.filter(state=DeliveryState.PARKED)) == {late, newer}
+
+
+def test_reasons_that_are_not_shown_are_counted(engineer, endpoint):
+    for number in range(23):
+        park(endpoint, f"R{number}", f"bug {'x' * number}")
+    assert "And 3 reasons more" in text(engineer.page("/operations/"))
+
+
 def test_a_reason_is_rehearsed_and_then_replayed_whole(engineer, endpoint):
     first, second = park(endpoint, "R1", "a bug in 1"), park(endpoint, "R2", "a bug in 2")
     other = park(endpoint, "R3", "another reason")
@@ -135,7 +215,7 @@ def test_a_reason_is_rehearsed_and_then_replayed_whole(engineer, endpoint):
     assert "Replay 2 deliveries" in page
     assert page.count("SUCCEEDED (accepted)") == 2
     assert not Refund.objects.exists()
-    done = text(engineer.client.post(address, follow=True).content.decode())
+    done = text(engineer.client.post(address, seen(page), follow=True).content.decode())
     assert "2 deliveries wait again" in done
     states = dict(WebhookDelivery.objects.values_list("pk", "state"))
     assert states == {first.pk: DeliveryState.WAITING, second.pk: DeliveryState.WAITING, other.pk: DeliveryState.PARKED}
@@ -147,12 +227,13 @@ def test_a_reason_is_rehearsed_and_then_replayed_whole(engineer, endpoint):
 
 
 def test_of_many_only_the_newest_are_rehearsed_and_all_are_replayed(engineer, endpoint, monkeypatch):
-    monkeypatch.setattr("refunds.pages.views.operations.REPLAYED_AT_ONCE", 2)
+    monkeypatch.setattr("refunds.pages.chosen.CHOSEN_AT_ONCE", 2)
     for number in range(5):
         park(endpoint, f"R{number}", "a bug")
     address = f"/operations/replay/?reason={parked.reasons()[0].key}"
-    assert "the newest 2 of them" in text(engineer.page(address))
-    engineer.client.post(address)
+    page = engineer.page(address)
+    assert "the newest 2 of them" in text(page)
+    engineer.client.post(address, seen(page))
     assert not WebhookDelivery.objects.filter(state=DeliveryState.PARKED).exists()
 
 
@@ -176,6 +257,7 @@ def test_htmx_gets_what_is_inside_the_page(engineer):
 
 
 def test_more_rows_cost_no_more_queries(world, engineer, endpoint):
+    park(endpoint, "R", "a reason")
     engineer.page("/operations/")
     readiness.forget()
     with CaptureQueriesContext(connection) as few:

@@ -13,8 +13,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from connectors.contract import Status
+from refunds.exports.csvfile import csv_lines
+from refunds.exports.formulas import guarded
 from refunds.models import Refund
-from refunds.pages.csvfile import csv_lines, safe_cell
 from tests.factories import T0, AccountFactory, RefundFactory
 from tests.pages import world as worlds
 from tests.pages.test_refund import text
@@ -143,21 +144,21 @@ def test_an_empty_period_says_so(support):
 
 
 @pytest.mark.django_db
-def test_a_file_is_read_by_one_statement_and_streamed(support):
+def test_a_file_is_read_by_one_statement_and_streamed(finance):
     account = AccountFactory.create()
     Refund.objects.bulk_create(
         Refund(account=account, connector_refund_id=f"re_{n}", created_at=T0, reason="r" * 200) for n in range(6_000)
     )
     tracemalloc.start()
     with CaptureQueriesContext(connection) as queries:
-        response = support.client.get(f"/report.csv?{PERIOD}")
+        response = finance.client.get(f"/report.csv?{PERIOD}")
         assert response.streaming
         size = sum(len(part) for part in response.streaming_content)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert size > 2_000_000
     assert peak < 16_000_000
-    reads = [query for query in queries if 'FROM "refunds_refund"' in query["sql"]]
+    reads = [query for query in queries if '"refunds_refund"."reason"' in query["sql"]]
     assert len(reads) <= 1
 
 
@@ -187,16 +188,14 @@ def test_no_cell_is_a_formula(support, sign):
         ("a=b", "a=b"),
         ("re_1", "re_1"),
         ("", ""),
-        (-5, -5),
-        (None, None),
     ],
 )
 def test_only_text_that_could_run_gets_an_apostrophe(value, written):
-    assert safe_cell(value) == written
+    assert guarded(value) == written
 
 
 def test_lines_are_rfc_4180():
-    assert "".join(csv_lines([["a", 'b"c', "d\ne", "f,g", None]])) == 'a,"b""c","d\ne","f,g",\r\n'
+    assert b"".join(csv_lines([["a", 'b"c', "d\ne", "f,g", None]])) == b'a,"b""c","d\ne","f,g",\r\n'
 
 
 @pytest.mark.django_db

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from urllib.parse import quote
 
 import httpx
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -14,6 +16,7 @@ from refunds import services
 from refunds.identifiers import read
 from refunds.models import Refund
 from refunds.pages import searching
+from refunds.pages.viewer import Viewer
 from tests.factories import AccountFactory, RefundFactory
 from tests.pages import world as worlds
 from tests.pages.test_listing import ids
@@ -190,7 +193,7 @@ def test_hits_are_cut_off_and_said_to_be(support):
 )
 def test_every_lookup_uses_an_index(pasted):
     with CaptureQueriesContext(connection) as queries:
-        searching.search(Refund.objects.all(), read(pasted))
+        searching.search(Refund.objects.all(), read(pasted), Viewer(User(), zoneinfo.ZoneInfo("UTC")))
     for query in queries:
         plan = explained(query["sql"])
         assert "SCAN refunds_refund" not in plan or "USING INDEX" in plan, f"{query['sql']}\n{plan}"
@@ -239,3 +242,81 @@ def test_a_negative_amount_finds_nothing_and_says_why(world, support):
     page = support.page(search("-129.90 EUR"))
     assert "Nothing found" in page
     assert "No refund has a negative amount. Search without the minus: 129.90 EUR." in page
+
+
+# What else it may mean, and what is found while typing.
+
+
+@pytest.mark.django_db
+def test_each_meaning_says_how_many_it_found_and_can_be_looked_at_alone(support):
+    by_card = RefundFactory.create(card_last4="7788")
+    by_order = RefundFactory.create(merchant_order_id="7788", card_last4="")
+    page = support.page(search("7788"))
+    assert sorted(ids(page)) == sorted([by_card.connector_refund_id, by_order.connector_refund_id])
+    assert page.count(">1 refund</a>") == 2
+    assert support.client.get(search("7788") + "&as=1")["Location"] == f"/refunds/{by_card.pk}/"
+    assert support.client.get(search("7788") + "&as=2")["Location"] == f"/refunds/{by_order.pk}/"
+
+
+@pytest.mark.django_db
+def test_a_meaning_looked_at_alone_leads_back_to_the_others(support):
+    RefundFactory.create_batch(2, card_last4="7788")
+    page = support.page(search("7788") + "&as=1")
+    assert len(ids(page)) == 2
+    assert "What else it may mean" in page
+    assert "What else it may mean" not in support.page(search("7788"))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("way", ["0", "9", "-1", "x", "\u0661", ""])
+def test_a_meaning_that_is_not_there_is_the_whole_search(support, way):
+    RefundFactory.create_batch(2, card_last4="7788")
+    assert len(ids(support.page(search("7788") + "&as=" + quote(way)))) == 2
+
+
+def suggested(support, text: str) -> str:
+    answer = support.client.get(f"/search/suggest/?q={quote(text)}", headers={"HX-Request": "true"})
+    assert answer.status_code == 200
+    fragment: str = answer.content.decode()
+    return fragment
+
+
+@pytest.mark.django_db
+def test_what_is_recognised_is_found_while_it_is_being_typed(world, support):
+    found = suggested(support, worlds.ARN)
+    assert f'href="/refunds/{world.succeeded.pk}/"' in found
+    assert "acquirer reference number" in found
+    assert 'hx-swap-oob="innerHTML:#announcement"' in found
+    begun = suggested(support, "re_3QkA7dLk")
+    assert "These begin with it" in begun
+    assert f'href="/refunds/{world.succeeded.pk}/"' in begun
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("text", ["", "  ", "re", "refund", "48", "hello world", "😀", "<b>bold</b>"])
+def test_nothing_is_looked_up_before_it_is_known_what_it_may_be(world, support, text):
+    with CaptureQueriesContext(connection) as asked:
+        found = suggested(support, text)
+    assert "href" not in found
+    assert not [query for query in asked if "refunds_refund" in query["sql"]]
+
+
+@pytest.mark.django_db
+def test_what_is_not_found_says_what_to_do_and_advice_comes_first(support):
+    assert "Press Enter for what else to try" in suggested(support, "re_1NobodyKnows")
+    assert "An ARN has 23 digits, this has 22" in suggested(support, "7" * 22)
+    assert "3 lines. Press Enter" in suggested(support, "re_123456 re_234567 re_345678")
+
+
+@pytest.mark.django_db
+def test_many_suggestions_are_cut_off_with_a_way_to_all(support):
+    RefundFactory.create_batch(8, card_last4="7788")
+    found = suggested(support, "7788")
+    assert found.count('href="/refunds/') == 6
+    assert 'href="/search/?q=7788"' in found
+    assert "All 8" in found
+
+
+@pytest.mark.django_db
+def test_suggestions_are_for_who_may_read_refunds_only(client):
+    assert client.get("/search/suggest/?q=4242").status_code in (302, 403)

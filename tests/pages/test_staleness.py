@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
+from django.test import Client
 from django.urls import URLPattern, get_resolver
 from django.utils import timezone
 from rest_framework import serializers
 
 from refunds.api import answers
 from refunds.api.serializers import RefundSerializer
-from refunds.models import AccountPolling, Heartbeat, Refund, Scope, StatusReport
+from refunds.cases.models import BulkCheck, Case, SavedView
+from refunds.models import AccountPolling, FailingRoad, Heartbeat, Refund, Road, Scope, StatusReport
 from refunds.pages import urls
 from refunds.pages.queues import Queue
+from refunds.permissions import Role
+from refunds.reconciliation.models import Break, DecisionGroup, LedgerImport, Period, Run
 from tests.factories import AccountFactory, RefundFactory, api_token
+from tests.pages.conftest import Person
 from tests.pages.test_refund import text
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +32,18 @@ TEMPLATES = Path(__file__).parents[2] / "templates"
 LATE = dt.timedelta(minutes=6)
 
 WITHOUT_BANNER = {"report_csv": "a file", "standstill": "the banner itself", "check": "POST only", "ask": "POST only",
-                  "theme": "POST only"}  # fmt: skip
+                  "suggest": "a part of every page",
+                  "undismiss": "POST only", "theme": "POST only", "break_decide": "POST only",
+                  "break_candidate": "POST only", "decision_answer": "POST only", "decision_undo": "POST only",
+                  "run_again": "POST only", "suggestion": "POST only", "export_file": "a file",
+                  "export_cancel": "POST only", "export_delete": "POST only", "restore_text": "POST only",
+                  "period_close": "POST only", "period_lock": "POST only", "period_reopen": "POST only",
+                  "period_reopen_answer": "POST only", "period_manifest": "a file", "zone": "POST only",
+                  "change_many": "POST only", "undo_change": "POST only", "case_change": "POST only",
+                  "note_add": "POST only", "note_change": "POST only", "view_save": "POST only", "view_do": "POST only",
+                  "say": "a part of the refund page"}  # fmt: skip
+FINANCES = {"run_new", "together"}
+"""Pages only finance may open."""
 
 
 def stop(*names: str, by: dt.timedelta = LATE) -> None:
@@ -39,24 +56,48 @@ def pages() -> list[str]:
 
 def address_of(name: str, refund: Refund) -> str:
     pattern = next(pattern for pattern in urls.urlpatterns if pattern.name == name)
-    return "/" + str(pattern.pattern).replace("<int:pk>", str(refund.pk))
+    address = str(pattern.pattern).replace("<int:pk>", str(refund.pk))
+    return "/" + address.replace("<str:language>", "en").replace("<str:key>", "pending")
+
+
+def broken(refund: Refund) -> None:
+    """A run with one break about the refund, and a decision, all of the refund's number."""
+    run = Run.objects.create(
+        pk=refund.pk, since=timezone.now() - dt.timedelta(days=9), until=timezone.now(), parties="RP", rule_version=1,
+        as_of=timezone.now(), state="done", breaks=1, summary=[{"code": "B03"}],
+    )  # fmt: skip
+    run.accounts.set([refund.account])
+    Break.objects.create(
+        pk=refund.pk, run=run, code=3, parties="RP", account=refund.account, refund=refund, minor_amount=1,
+        currency="EUR", expected_at=timezone.now(), age=0, identity="3",
+    )  # fmt: skip
+    group = DecisionGroup.objects.create(
+        pk=refund.pk, act="resolve", reason="explained", text="so", state="done", decided_at=timezone.now()
+    )
+    group.accounts.set([refund.account])
 
 
 @pytest.fixture
-def _a_report_by_the_refunds_number(world) -> None:
+def _a_report_by_the_refunds_number(world, admin) -> None:
     """So that one number is an address of every page."""
     account = world.succeeded.account
+    SavedView.objects.create(pk=world.succeeded.pk, owner=admin.user, name="a view")
+    BulkCheck.objects.create(pk=world.succeeded.pk, by=admin.user, at=timezone.now())
+    LedgerImport.objects.create(pk=world.succeeded.pk, account=account, name="b.csv", source="upload", digest="")
     StatusReport.objects.create(pk=world.succeeded.pk, account=account, name="a.csv", source="upload", state="imported")
+    broken(world.succeeded)
+    month = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    Period.objects.create(pk=world.succeeded.pk, account=account, since=month, until=month + dt.timedelta(days=31))
 
 
 @pytest.mark.usefixtures("_a_report_by_the_refunds_number")
 @pytest.mark.parametrize("name", sorted(set(pages()) - set(WITHOUT_BANNER)))
 def test_every_page_says_that_nothing_is_updated(world, admin, name):
-    address = address_of(name, world.succeeded)
-    assert "Nothing is being updated" not in admin.page(address)
+    address, person = address_of(name, world.succeeded), Person(Role.FINANCE) if name in FINANCES else admin
+    assert "Nothing is being updated" not in person.page(address)
     stop("web-1/1", "web-1/2", Heartbeat.TICKER)
     since = Heartbeat.objects.get(name=Heartbeat.TICKER).beat_at
-    assert f"Nothing is being updated since {since:%-d %b %Y %H:%M} UTC." in text(admin.page(address))
+    assert f"Nothing is being updated since {since:%-d %b %Y %H:%M} UTC." in text(person.page(address))
 
 
 def test_every_page_stands_on_the_frame_that_carries_the_banner():
@@ -64,6 +105,58 @@ def test_every_page_stands_on_the_frame_that_carries_the_banner():
     whole = [path for path in TEMPLATES.rglob("*.html") if "<html" in path.read_text()]
     assert {path.name for path in whole} == {"base.html", "login.html", "_lone.html"}
     assert "_standstill.html" in (TEMPLATES / "base.html").read_text()
+
+
+ADMIN = ["/admin/", "/admin/refunds/alert/", "/admin/connectors/connectoraccount/add/", "/admin/password_change/",
+         "/admin/connectors/connectoraccount/{}/change/", "/admin/auth/user/?_popup=1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ADMIN)
+def test_every_page_of_the_admin_says_so_too(world, admin, address):
+    address = address.format(world.asked.pk)
+    assert "Nothing is being updated" not in admin.page(address)
+    stop("web-1/1", "web-1/2", Heartbeat.TICKER)
+    page = text(admin.page(address))
+    assert "Nothing is being updated since" in page
+    assert "Start a worker" in page
+
+
+def test_nothing_of_the_admin_does_without_its_frame():
+    ours = [path for path in (TEMPLATES / "admin").rglob("*.html") if not path.name.startswith("_")]
+    assert ours
+    assert [path.name for path in ours if '{% extends "admin/' not in path.read_text()] == []
+
+
+@pytest.mark.parametrize(("address", "status"), [("/refunds/999999/", 404), ("/nowhere/", 404), ("/operations/", 403)])
+def test_pages_that_say_no_say_so_too(world, support, address, status):
+    assert "Nothing is being updated" not in support.page(address, expect=status)
+    stop("web-1/1", "web-1/2", Heartbeat.TICKER)
+    assert "Nothing is being updated since" in text(support.page(address, expect=status))
+
+
+def test_the_page_for_an_expired_form_says_so_too(world, support):
+    stop("web-1/1", "web-1/2", Heartbeat.TICKER)
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(support.user)
+    assert "Nothing is being updated since" in text(client.post("/theme/").content.decode())
+
+
+def test_a_stranger_is_told_nothing_and_costs_no_question(world, client, django_assert_num_queries):
+    stop("web-1/1", "web-1/2", Heartbeat.TICKER)
+    with django_assert_num_queries(0):
+        response = client.get("/nowhere/")
+    assert response.status_code == 404
+    assert "Nothing is being updated" not in response.content.decode()
+
+
+def test_an_error_has_its_page_though_nobody_can_tell_what_stands_still(world, support):
+    def fails(execute: Any, sql: str, *rest: Any) -> Any:
+        if "refunds_heartbeat" in sql:
+            raise OperationalError("the table is locked")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(fails):
+        assert "There is nothing at this address" in support.page("/nowhere/", expect=404)
 
 
 def test_support_is_told_in_plain_words_and_engineers_what_to_do(world, support, engineer):
@@ -110,6 +203,9 @@ TROUBLES = {
     "stale? rejected": lambda account: (
         type(account).objects.filter(pk=account.pk).update(credentials_rejected_at=timezone.now())
     ),
+    "stale? in part": lambda account: FailingRoad.objects.create(
+        account=account, road=Road.CHANGES, since=timezone.now() - dt.timedelta(hours=2), error="HTTP 500"
+    ),
     "stale? disabled": lambda account: type(account).objects.filter(pk=account.pk).update(enabled=False),
     "stale? silent": lambda account: (
         AccountPolling.objects.filter(account=account).update(last_answer_at=timezone.now() - dt.timedelta(days=2)),
@@ -140,6 +236,7 @@ ROWS = ["/", "/refunds/", *(f"/refunds/?queue={queue}" for queue in Queue), "/se
 
 @pytest.mark.parametrize("address", ROWS)
 def test_every_row_of_every_list_carries_both_times(world, admin, address):
+    Case.objects.create(refund=world.stuck, assignee=admin.user, follow_up_on=dt.date(2026, 1, 1))
     page = admin.page(address)
     bodies = re.findall(r'<table class="table rows cards">.*?</table>', page, re.DOTALL)
     rows = [row for body in bodies for row in re.findall(r"<tr>.*?</tr>", body.partition("<tbody>")[2], re.DOTALL)]

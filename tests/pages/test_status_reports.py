@@ -13,6 +13,7 @@ from refunds.models import Refund, ReportState, StatusReport
 from refunds.permissions import Role
 from tests.factories import AccountFactory
 from tests.pages.conftest import Person
+from tests.pages.status_reports import status_report
 from tests.reports import MERCHANT, accounting, accounting_row
 
 pytestmark = pytest.mark.django_db
@@ -90,12 +91,24 @@ def test_a_report_that_was_refused_says_why_and_what_to_do(finance: Person) -> N
     assert "choose the right account" in finance.page(f"/status-reports/{report.pk}/")
 
 
-def test_only_accounts_whose_processor_makes_reports_are_offered(finance: Person) -> None:
-    AccountFactory.create(name="asked")
-    page = finance.page("/status-reports/")
-    assert 'value="cards"' in page
-    assert 'value="asked"' not in page
-    assert upload(finance, accounting([]), account="asked").status_code == 400
+def test_a_report_without_rows_says_so(finance: Person) -> None:
+    upload(finance, accounting([]))
+    report = StatusReport.objects.get()
+    services.import_report(report)
+    page = finance.page(f"/status-reports/{report.pk}/")
+    assert "a header and no rows" in page
+    upload(finance, accounting([accounting_row("R1")]))
+    assert "a header and no rows" not in finance.page(f"/status-reports/{StatusReport.objects.latest('pk').pk}/")
+
+
+def test_a_report_at_a_foreign_address_says_that_nothing_was_sent_and_what_to_do(
+    finance: Person, account: ConnectorAccount
+) -> None:
+    report = status_report(account, ReportState.REFUSED, error="the address is not one of its report pages")
+    page = finance.page(f"/status-reports/{report.pk}/")
+    assert "not one of the processor's; nothing was sent" in page
+    assert "somebody may know the webhook&#x27;s password" in page
+    assert "not imported whole" not in page
 
 
 @pytest.mark.parametrize("role", [Role.SUPPORT])

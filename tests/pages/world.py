@@ -18,6 +18,7 @@ from refunds.models import AccountPolling, Alert, AlertKind, Heartbeat, Mark, Re
 from refunds.permissions import Role
 from refunds.services import Registration
 from tests.factories import AccountFactory, EndpointFactory, UserFactory
+from tests.pages.status_reports import unfinished_reports
 
 PASSWORD = "correct horse battery staple"
 ARN = "24011234567890123456783"
@@ -274,6 +275,7 @@ def trouble(world: World) -> None:
             endpoint=endpoint, received_at=now - dt.timedelta(minutes=ago), body=b"{}", headers_json="{}",
             dedupe_key=f"parked-{number}", next_attempt_at=now, state=DeliveryState.PARKED, error=error,
         )  # fmt: skip
+    unfinished_reports(world.told)
     story = Story(world.asked, world.stuck.connector_refund_id, Money(7_450, "GBP"), age=-dt.timedelta(hours=5))
     story.number = 90
     story.told(Stage.SUCCEEDED, "succeeded", after=dt.timedelta(), delay=-18_000)

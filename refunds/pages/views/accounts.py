@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from refunds.operations import health
+from refunds.operations.alerts import open_alerts
 from refunds.pages.access import SignedInRequest, allowed
 from refunds.permissions import Action, accounts_of
 
@@ -15,5 +16,7 @@ from refunds.permissions import Action, accounts_of
 @allowed(Action.SEE_DELIVERIES)
 def accounts(request: SignedInRequest) -> HttpResponse:
     visible = accounts_of(request.user)
-    alerts = health.open_alerts(visible)
-    return render(request, "refunds/accounts.html", {"healths": health.health(visible), "alerts": alerts})
+    alerts = open_alerts(visible)
+    return render(
+        request, "refunds/accounts.html", {"healths": health.with_backlogs(health.health(visible)), "alerts": alerts}
+    )

@@ -1,8 +1,9 @@
-"""The refund page: status and evidence, and Check now."""
+"""The refund page: status and evidence, what to say, and Check now."""
 
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
@@ -12,11 +13,16 @@ from django.utils.cache import patch_vary_headers
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST, require_safe
 
+from refunds.explaining import Language, language_of
 from refunds.identifiers import YEARS
 from refunds.models import Refund
 from refunds.pages.access import SignedInRequest, allowed
-from refunds.pages.portrait import portrait
+from refunds.pages.portrait import Portrait, portrait
+from refunds.pages.say_this import say_this
+from refunds.pages.strip import strip
 from refunds.permissions import Action, may, refunds_of
+from refunds.reconciliation.current import open_breaks_of
+from refunds.reconciliation.parties import of_refund
 from refunds.services import SyncResult, sync_refund
 
 _ASK_AT_MOST_EVERY = dt.timedelta(seconds=5)
@@ -31,18 +37,31 @@ def refund(request: SignedInRequest, pk: int) -> HttpResponse:
         known_at = _known_at(request)
     except ValueError as error:
         return render(request, "_lone.html", {"title": "Not a moment", "text": str(error)}, status=400)
-    found = portrait(
-        row,
-        known_at=known_at,
-        personal_data=may(request.user, Action.SEE_PERSONAL_DATA),
-    )
+    try:
+        language = _language(request)
+    except ValueError as error:
+        return render(request, "_lone.html", {"title": "Not a language", "text": str(error)}, status=400)
+    found = _portrait(request, row, known_at)
     partial = bool(request.htmx) and not request.htmx.history_restore_request
     if partial and request.GET.get("seen") == found.version:
         return HttpResponse(status=204)
-    context = {"portrait": found, "may_check": may(request.user, Action.SYNC_REFUNDS)}
+    context = _context(request, found, language)
     response = render(request, "refunds/_refund.html" if partial else "refunds/refund.html", context)
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+@require_safe
+@allowed(Action.READ_REFUNDS)
+def say(request: SignedInRequest, pk: int) -> HttpResponse:
+    """The card "Say this" alone, in another language."""
+    row = _refund(request, pk)
+    try:
+        language = _language(request)
+    except ValueError as error:
+        return render(request, "_lone.html", {"title": "Not a language", "text": str(error)}, status=400)
+    found = _portrait(request, row, None)
+    return render(request, "refunds/_say.html", _context(request, found, language))
 
 
 @require_POST
@@ -54,8 +73,48 @@ def check(request: SignedInRequest, pk: int) -> HttpResponse:
         level = messages.SUCCESS if result.answer == "answered" else messages.WARNING
         messages.add_message(request, level, result.message)
         return redirect("refund", pk=pk)
-    found = portrait(_refund(request, pk), personal_data=may(request.user, Action.SEE_PERSONAL_DATA))
-    return render(request, "refunds/_refund.html", {"portrait": found, "may_check": True, "result": result})
+    found = _portrait(request, _refund(request, pk), None)
+    chosen = language_of(request.POST.get("language", ""))
+    return render(request, "refunds/_refund.html", {**_context(request, found, chosen), "result": result})
+
+
+def _portrait(request: SignedInRequest, row: Refund, known_at: dt.datetime | None) -> Portrait:
+    return portrait(row, known_at=known_at, personal_data=may(request.user, Action.SEE_PERSONAL_DATA))
+
+
+def _context(request: SignedInRequest, found: Portrait, language: Language | None) -> dict[str, Any]:
+    """What the templates need. What to say and what the parties say is about now: an earlier moment has none."""
+    sees_settlement = may(request.user, Action.SEE_SETTLEMENT)
+    address = "" if found.customer.masked else found.customer.email
+    card = None
+    if found.known_at is None:
+        card = say_this(found.refund, chosen=language, sees_settlement=sees_settlement, address=address)
+    return {
+        "portrait": found,
+        "say": card,
+        "may_check": may(request.user, Action.SYNC_REFUNDS),
+        "may_see_settlement": sees_settlement,
+        "may_edit_texts": may(request.user, Action.EDIT_TEXTS),
+        **({} if found.known_at else _what_parties_say(request, found.refund)),
+    }
+
+
+def _language(request: SignedInRequest) -> Language | None:
+    """The language in `language`; ValueError where it is none of ours."""
+    tag = request.GET.get("language", "")
+    found = language_of(tag)
+    if tag and found is None:
+        offered = ", ".join(language.value for language in Language)
+        raise ValueError(f"language must be one of {offered}.")
+    return found
+
+
+def _what_parties_say(request: SignedInRequest, row: Refund) -> dict[str, Any]:
+    """The strip, and the breaks of the refund that are open by the newest runs; a fixed number of queries."""
+    if not may(request.user, Action.SEE_BREAKS):
+        return {}
+    sides = strip(of_refund(row), row.account, settlement=may(request.user, Action.SEE_SETTLEMENT))
+    return {"sides": sides, "refund_breaks": open_breaks_of(row)}
 
 
 def _ask(found: Refund) -> SyncResult:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -11,6 +14,7 @@ from refunds import identifiers
 from refunds.pages import searching
 from refunds.pages.access import SignedInRequest, allowed
 from refunds.pages.forms import AskForm
+from refunds.pages.viewer import Viewer
 from refunds.permissions import Action, may, refunds_of
 from refunds.services import get_refund
 
@@ -22,7 +26,8 @@ _LONGEST_QUERY = 20_000
 def search(request: SignedInRequest) -> HttpResponse:
     pasted = request.GET.get("q", "")[:_LONGEST_QUERY]
     lines = identifiers.read(pasted)
-    found = searching.search(refunds_of(request.user), lines)
+    only = _only(lines, request.GET.get("as", ""))
+    found = searching.search(refunds_of(request.user), only or lines, Viewer.of(request))
     if len(found) == 1 and len(found[0].hits) == 1 and not found[0].by_prefix:
         [hit] = found[0].hits
         messages.info(request, f"Found by {hit.by}: {found[0].line.text}")
@@ -31,10 +36,31 @@ def search(request: SignedInRequest) -> HttpResponse:
         "pasted": pasted,
         "found": found,
         "single": found[0] if len(found) == 1 else None,
+        "others": bool(only) and len(lines[0].readings) > 1,
         "number_found": sum(1 for answer in found if answer.hits),
         "ask_form": _ask_form(request, found),
     }
     return render(request, "refunds/search.html", context)
+
+
+def _only(lines: list[identifiers.Line], number: str) -> list[identifiers.Line]:
+    """The one line, understood in one of its ways; none where that was not asked for, or there is no such way."""
+    if len(lines) != 1 or not number.isascii() or not number.isdigit():
+        return []
+    [line] = lines
+    return [replace(line, readings=(reading,)) for at, reading in enumerate(line.readings, 1) if at == int(number)]
+
+
+@require_safe
+@allowed(Action.READ_REFUNDS)
+def suggest(request: SignedInRequest) -> HttpResponse:
+    """What is found already while somebody types; nothing until it is known what that may be."""
+    pasted = request.GET.get("q", "")[:_LONGEST_QUERY]
+    lines = identifiers.read(pasted)
+    context: dict[str, Any] = {"pasted": pasted, "lines": len(lines)}
+    if len(lines) == 1 and searching.is_recognized(lines[0]):
+        [context["single"]] = searching.search(refunds_of(request.user), lines, Viewer.of(request))
+    return render(request, "refunds/_suggestions.html", context)
 
 
 def _ask_form(request: SignedInRequest, found: list[searching.Found]) -> AskForm | None:

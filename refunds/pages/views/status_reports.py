@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from connectors.contract import MalformedReport
 from refunds.models import ReportSource, StatusReport
+from refunds.operations.reports import FOREIGN_ADDRESS_TODO
 from refunds.pages.access import SignedInRequest, allowed
 from refunds.pages.forms import UploadForm
 from refunds.permissions import Action, accounts_of
@@ -56,4 +57,5 @@ def status_report(request: SignedInRequest, pk: int) -> HttpResponse:
     if found is None:
         raise Http404("There is no such report.")
     errors = Paginator(found.row_errors.all(), _ON_A_PAGE).get_page(request.GET.get("page"))
-    return render(request, "refunds/status_report.html", {"report": found, "page": errors})
+    context = {"report": found, "page": errors, "foreign_address_todo": FOREIGN_ADDRESS_TODO}
+    return render(request, "refunds/status_report.html", context)

@@ -1,4 +1,4 @@
-// Keyboard: / search, j and k rows, o open, r check now, ? help. Off while typing, and where somebody turned it off.
+// Keyboard: / search, j and k rows, o open, x choose, r check now, c copy what to say, ? help. Off while typing, and where somebody turned it off.
 "use strict";
 
 (() => {
@@ -7,7 +7,8 @@
 
   const isTyping = (target) =>
     target instanceof HTMLElement &&
-    (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+    (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) &&
+    !(target instanceof HTMLInputElement && target.type === "checkbox");
 
   const rowLinks = () => [...document.querySelectorAll("a.row-link")];
 
@@ -27,12 +28,31 @@
     row?.querySelector("a.row-link")?.click();
   }
 
+  const suggestions = () => document.getElementById("suggestions");
+
+  // Down from the search box into what was found, and up again.
+  function moveInSuggestions(event) {
+    const stops = [document.getElementById("search-box"), ...(suggestions()?.querySelectorAll("a") ?? [])];
+    const here = stops.indexOf(event.target);
+    const next = stops[here + (event.key === "ArrowDown" ? 1 : -1)];
+    if (here < 0 || !next) return false;
+    event.preventDefault();
+    next.focus();
+    return true;
+  }
+
   const actions = {
     "/": () => document.getElementById("search-box")?.select(),
     j: () => moveBy(1),
     k: () => moveBy(-1),
     o: openRow,
-    r: () => document.querySelector("[data-check-now]")?.click(),
+    r: () => {
+      document.dispatchEvent(new CustomEvent("refunddash:check"));
+      document.querySelector("[data-check-now]")?.click();
+    },
+    c: () => document.querySelector("[data-copy-say]")?.click(),
+    x: () => document.dispatchEvent(new CustomEvent("refunddash:choose", { detail: { range: false } })),
+    X: () => document.dispatchEvent(new CustomEvent("refunddash:choose", { detail: { range: true } })),
   };
 
   document.addEventListener("keydown", (event) => {
@@ -43,8 +63,11 @@
         menu.open = false;
         menu.querySelector("summary").focus();
       } else if (event.target.id === "search-box") event.target.blur();
+      else if (suggestions()?.contains(event.target)) document.getElementById("search-box").focus();
+      suggestions()?.replaceChildren();
       return;
     }
+    if (/^Arrow(Up|Down)$/.test(event.key) && moveInSuggestions(event)) return;
     if (isTyping(event.target) || document.querySelector("dialog[open]")) return;
     if (localStorage.getItem(SWITCHED_OFF)) return;
     if (event.key === "?" && help()) {
@@ -59,6 +82,7 @@
   document.addEventListener("click", (event) => {
     if (!(event.target instanceof Element)) return;
     if (event.target.closest("[data-open-keys]")) help()?.showModal();
+    if (!event.target.closest(".search")) suggestions()?.replaceChildren();
     for (const menu of document.querySelectorAll("details.menu[open]")) {
       if (!menu.contains(event.target)) menu.open = false;
     }

@@ -15,7 +15,7 @@
       return;
     }
     button.classList.add("is-copied");
-    say(`Copied ${button.dataset.copy}`);
+    say(`Copied ${button.dataset.copied ?? button.dataset.copy}`);
     setTimeout(() => button.classList.remove("is-copied"), 1500);
   }
 
@@ -62,7 +62,7 @@
     for (const time of document.querySelectorAll("time[datetime]")) {
       const words = ago(Date.parse(time.dateTime));
       if ("ago" in time.dataset) time.textContent = words;
-      else time.title = words;
+      else time.title = time.dataset.utc ? `${words}, ${time.dataset.utc}` : words;
     }
   }
 
@@ -75,9 +75,17 @@
   for (const kind of ["pointermove", "keydown", "scroll", "focus"]) {
     window.addEventListener(kind, () => (lastSeen = Date.now()), { passive: true });
   }
+  // Nothing is swapped away under somebody's hands.
+  function isBeingWrittenIn(panel) {
+    const fields = [...panel.querySelectorAll("textarea, input:not([type=hidden])")];
+    const changed = fields.some((field) => field.value !== field.defaultValue || "unsaved" in field.dataset);
+    return changed || (panel.id === "case" && panel.contains(document.activeElement));
+  }
   setInterval(() => {
     const isWatched = document.visibilityState === "visible" && Date.now() - lastSeen < GONE_AFTER_MS;
     if (!isWatched || !window.htmx) return;
-    for (const panel of document.querySelectorAll("[data-live]")) window.htmx.trigger(panel, "look");
+    for (const panel of document.querySelectorAll("[data-live]")) {
+      if (!isBeingWrittenIn(panel)) window.htmx.trigger(panel, "look");
+    }
   }, LOOK_EVERY_MS);
 })();
