@@ -13,11 +13,12 @@ from django.db.migrations.state import ProjectState
 
 from connectors import migrating
 
-APPS = ("connectors", "refunds")
+APPS = ("connectors", "refunds", "reconciliation", "cases")
 WITHOUT_LOCKING = {
     "AddIndexConcurrently", "AddIndexOnline", "RemoveIndexConcurrently", "AddConstraintNotValid", "ValidateConstraint",
-    "AlterModelOptions", "AlterModelManagers", "CreateModel",
+    "AddUniqueOnline", "RemoveUniqueOnline", "AlterModelOptions", "AlterModelManagers", "CreateModel", "AddLocks",
 }  # fmt: skip
+NOT_IN_A_TRANSACTION = {"AddIndexConcurrently", "AddIndexOnline", "AddUniqueOnline", "RemoveUniqueOnline"}
 _SLOW_SQL = re.compile(
     r"\bCREATE (UNIQUE )?INDEX (?!CONCURRENTLY)|\bDROP INDEX (?!CONCURRENTLY)|\bADD CONSTRAINT\b(?!.*NOT VALID)"
     r"|\bSET NOT NULL\b|\bALTER (COLUMN )?\w+ TYPE\b|\bUPDATE\b|\bDELETE FROM\b|\bVACUUM\b|\bLOCK\b",
@@ -37,7 +38,7 @@ def faults(migration: Any, state: ProjectState) -> Iterator[str]:
         fault = None if table and table in fresh else _fault(operation, app, state, after)
         if fault:
             yield f"{type(operation).__name__} {table}: {fault}"
-        if type(operation).__name__ in ("AddIndexConcurrently", "AddIndexOnline") and migration.atomic:
+        if type(operation).__name__ in NOT_IN_A_TRANSACTION and migration.atomic:
             yield f"{type(operation).__name__} {table}: needs atomic = False"
         state = after
 

@@ -21,7 +21,11 @@ PROJECT = Path(__file__).parent.parent.parent
 LOCKS = ("run", "dev", "localstripe")
 PURE = (
     "connectors.contract", "connectors.money", "connectors.signatures", "connectors.registry", "connectors.transport",
-    "connectors.processors", "refunds.facts", "refunds.polling",
+    "connectors.processors", "refunds.facts", "refunds.polling", "refunds.reconciliation.ageing",
+    "refunds.reconciliation.codes", "refunds.reconciliation.ladder", "refunds.reconciliation.reasons",
+    "refunds.reconciliation.rhythm", "refunds.reconciliation.tolerance",
+    "refunds.reconciliation.codes", "refunds.reconciliation.ladder", "refunds.reconciliation.tolerance",
+    "refunds.card_numbers", "refunds.cases.errors", "refunds.cases.texts",
 )  # fmt: skip
 
 
@@ -80,7 +84,7 @@ def test_a_lock_pins_and_hashes_every_package_and_names_no_address(lock: str) ->
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", block), block[:80]
 
 
-@pytest.mark.parametrize(("lock", "extra"), [("run", ""), ("dev", ""), ("dev", "dev")])
+@pytest.mark.parametrize(("lock", "extra"), [("run", ""), ("dev", ""), ("dev", "dev"), ("dev", "parquet")])
 def test_a_lock_satisfies_what_the_project_asks_for(lock: str, extra: str) -> None:
     """`make lock` was run after pyproject.toml changed."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]

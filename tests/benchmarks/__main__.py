@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [--size smoke|full] [acknowledge] [apply] [gets]`.
+"""`python -m tests.benchmarks [--size smoke|full] [NAME ...]`; without names, all of them.
 
 Runs on the server of REFUNDDASH_DATABASE_URL, in a database of its own there (refunddash_bench); the one of an
 earlier run is dropped.
@@ -17,12 +17,23 @@ DATABASE = "refunddash_bench"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--size", choices=["smoke", "full"], default="full")
-    parser.add_argument("names", nargs="*", help="acknowledge, apply, gets; without any, all")
+    parser.add_argument(
+        "names", nargs="*", help="acknowledge, apply, close, export, gets, match, settlement, year; without any, all"
+    )
     options = parser.parse_args()
     prepare_database()
-    from tests.benchmarks import acknowledge, apply, gets
+    from tests.benchmarks import acknowledge, apply, close, export, gets, match, settlement, year
 
-    known = {"acknowledge": acknowledge.run, "apply": apply.run, "gets": gets.run}
+    known = {
+        "acknowledge": acknowledge.run,
+        "apply": apply.run,
+        "close": close.run,
+        "export": export.run,
+        "gets": gets.run,
+        "match": match.run,
+        "settlement": settlement.run,
+        "year": year.run,
+    }
     unknown = set(options.names) - set(known)
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are: {', '.join(known)}")

@@ -60,7 +60,7 @@ def _fill(endpoint_id: int, deliveries: int) -> None:
     """The inbox full, everything else empty, ids from 1: the same start for each run."""
     with connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {_TABLES} RESTART IDENTITY CASCADE")
-    connector = services.deliveries._unbound("stripe")
+    connector = services.reading._unbound("stripe")
     now = timezone.now()
     refunds = deliveries // EVENTS_A_REFUND
     for start in range(0, deliveries, 1000):

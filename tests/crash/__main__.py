@@ -7,10 +7,10 @@ import json
 import random
 import signal
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
-from tests.crash.houses import complaints, lines, mutant_plan, plans, run_alone
+from tests.crash.houses import changed, complaints, control_plan, lines, mutant_plan, plans, run_alone
 from tests.crash.mutants import MUTANTS
 from tests.crash.run import Plan, play
 
@@ -28,13 +28,15 @@ def main() -> int:
     if given.alone:
         return _alone(json.loads(given.alone))
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(2**31)
-    known = {plan.name: plan for plan in [*(mutant_plan(name, seed) for name in MUTANTS), *plans(given.size, seed)]}
+    alone = [make(name, seed) for name in MUTANTS for make in (mutant_plan, control_plan)]
+    known = {plan.name: plan for plan in [*alone, *plans(given.size, seed)]}
     if unknown := sorted(set(given.only or []) - set(known)):
         parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(known)}")
     chosen = [known[name] for name in given.only] if given.only else plans(given.size, seed)
-    changes = {name: value for name in ("refunds", "kills") if (value := getattr(given, name)) is not None}
     print(f"crash-test {given.size}, seed {seed}", flush=True)
-    failed = [plan.name for plan in chosen if not _came_out_well(replace(plan, **changes))]
+    failed = [
+        plan.name for plan in chosen if not _came_out_well(changed(plan, refunds=given.refunds, kills=given.kills))
+    ]
     print(f"\n{len(chosen) - len(failed)} of {len(chosen)} came out well" + (f"; not: {failed}" if failed else ""))
     return bool(failed)
 
@@ -46,7 +48,7 @@ def _stop(*_: object) -> None:
 
 
 def _came_out_well(plan: Plan) -> bool:
-    print(f"\n{'mutant ' if plan.mutant else ''}{plan.name}", flush=True)
+    print(f"\n{'mutant ' if plan.mutant and not plan.control else ''}{plan.name}", flush=True)
     report = run_alone(plan)
     for line in lines(plan, report):
         print(f"  {line}", flush=True)

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.db import Error, connections
-from django.db.models import Q
+from django.db.models import QuerySet
 from django.utils import timezone
 from django_q.brokers import get_broker
 from django_q.tasks import async_task
 
 from connectors.models import ConnectorAccount, DeliveryState, WebhookDelivery
-from refunds import tasks
-from refunds.models import AccountPolling, CreationWindow, Refund
+from refunds import polling, tasks
+from refunds.models import AccountPolling, CreationWindow, FailingRoad, Refund, Road
 
 T = TypeVar("T")
 
@@ -39,6 +39,7 @@ class Clock:
         self._account = account
         self._nudges = 0
         self._ticked_at = 0.0
+        self._feed_readings = 0
 
     def nudge(self) -> None:
         """Feed and listings, or a few Gets: in turns, because what is read in pages comes first in a poll's turn and
@@ -75,6 +76,8 @@ class Clock:
         put_off = WebhookDelivery.objects.filter(state=DeliveryState.WAITING, lease="")
         put_off.update(next_attempt_at=now)
         AccountPolling.objects.update(next_changes_at=now, paused_until=None)
+        # A reading that is under way may have passed what came since: the one after it has all.
+        self._feed_asked_at, self._feed_readings = now, 2
         CreationWindow.objects.update(next_list_at=now)
         Refund.objects.filter(next_poll_at__lt=now + dt.timedelta(minutes=2)).update(next_poll_at=now)
 
@@ -89,14 +92,27 @@ class Clock:
 
     def _read_to_the_end(self) -> bool:
         """Whether feed and listings were read from their beginning since; what was under way then is read again."""
-        now, since = timezone.now(), self._since
+        return self._feed_is_read() and self._windows_are_listed()
+
+    def _feed_is_read(self) -> bool:
         feed = AccountPolling.objects.filter(account=self._account)
-        half_read = feed.filter(changes_since__lt=since, changes_cursor="")
-        half_listed = CreationWindow.objects.filter(started_at__lt=since, cursor="")
-        half_read.filter(next_changes_at__gt=now).update(next_changes_at=now)
+        if self._feed_readings and self._came_to_the_end(feed):
+            self._feed_readings -= 1
+            self._feed_asked_at = timezone.now()
+            if self._feed_readings:
+                feed.update(next_changes_at=self._feed_asked_at)
+        return not self._feed_readings
+
+    def _came_to_the_end(self, feed: QuerySet[AccountPolling]) -> bool:
+        """Only a reading's last page, and failing, put off the next one; a road that came through fails no more."""
+        ended = feed.filter(changes_cursor="", next_changes_at__gte=self._feed_asked_at + polling.CHANGES_EVERY)
+        return ended.exists() and not FailingRoad.objects.filter(account=self._account, road=Road.CHANGES).exists()
+
+    def _windows_are_listed(self) -> bool:
+        now = timezone.now()
+        half_listed = CreationWindow.objects.filter(started_at__lt=self._since, cursor="")
         half_listed.filter(next_list_at__gt=now).update(next_list_at=now)
-        unread = feed.filter(~Q(changes_cursor="") | Q(changes_since__lt=since))
-        return not unread.exists() and not half_listed.exists()
+        return not half_listed.exists()
 
 
 def inbox_is_empty() -> bool:

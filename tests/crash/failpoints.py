@@ -96,7 +96,7 @@ FAILPOINTS = (
     Failpoint("before_answer", "connectors.webhooks:_ring_doorbell", after),
     # Applying deliveries, in a worker.
     Failpoint("after_claim", "connectors.inbox:claim", after),
-    Failpoint("after_read", f"{_DELIVERIES}:_read", after),
+    Failpoint("after_read", "refunds.services.reading:_read", after),
     Failpoint("before_apply", f"{_DELIVERIES}:_record", before),
     Failpoint("after_lock", f"{_RECORDING}:_Batch.lock", after),
     Failpoint("mid_batch", f"{_RECORDING}:_Batch.keep_observations", after),
@@ -110,9 +110,9 @@ FAILPOINTS = (
     Failpoint("mid_poll", f"{_POLLING}:ask", after_flow("poll")),
     Failpoint("after_poll_noted", f"{_POLLING}:_note_poll", after),
     Failpoint("mid_page", f"{_POLLING}:ask", after_flow("changes", "list")),
-    Failpoint("before_cursor_saved", f"{_POLLING}:record_page", after),
-    Failpoint("after_cursor_saved", f"{_POLLING}:_Poll._save_changes", after),
-    Failpoint("after_window_saved", f"{_POLLING}:_save_window", after),
+    Failpoint("before_cursor_saved", "refunds.services.page_recording:record_page", after),
+    Failpoint("after_cursor_saved", "refunds.services.change_feed:_save", after),
+    Failpoint("after_window_saved", "refunds.services.creation_windows:_save_window", after),
     # Registering, in a web server.
     Failpoint("mid_registration", f"{_REGISTRATION}:create_unseen", after),
     Failpoint("after_registration", "refunds.api.registering:register_refunds", after),

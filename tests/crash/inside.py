@@ -15,9 +15,12 @@ from django.apps import AppConfig
 LEASE_SECONDS = 10
 """Of a claim and of an account's poll, so that what a death left behind comes back within a run."""
 POLL_TURN_SECONDS = 4
+CLAIMED_IN_A_CROWD = 4
 PREFIX = "rd-"
 MUTANT = "CRASH_MUTANT"
 """The environment's name for the mutant that a process shall be."""
+CONTROL = "CRASH_CONTROL"
+"""Set where it shall live as that mutant does, without its defect."""
 
 
 class Inside(AppConfig):
@@ -30,7 +33,10 @@ class Inside(AppConfig):
         _shorten_leases()
         # The mutant first: its own code has failpoints too, as the product's has.
         if mutant := os.environ.get(MUTANT):
-            mutants.MUTANTS[mutant].patch()
+            if not os.environ.get(CONTROL):
+                mutants.MUTANTS[mutant].patch()
+            if mutants.MUTANTS[mutant].crowded:
+                _claim_little()
         failpoints.install()
         _tell_processes_apart()
 
@@ -42,6 +48,15 @@ def _shorten_leases() -> None:
     inbox.LEASE = dt.timedelta(seconds=LEASE_SECONDS)
     polling.LEASE_SECONDS = float(LEASE_SECONDS)
     polling.poll_account.__kwdefaults__ = {"budget_seconds": float(POLL_TURN_SECONDS)}
+
+
+def _claim_little() -> None:
+    """So that what came together is in the hands of several workers."""
+    from refunds import services
+    from refunds.services import deliveries
+
+    deliveries.apply_new.__kwdefaults__ = {"limit": CLAIMED_IN_A_CROWD}
+    assert services.apply_new is deliveries.apply_new
 
 
 def _tell_processes_apart() -> None:

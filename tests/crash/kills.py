@@ -15,10 +15,19 @@ from tests.house import House, Process
 from tests.house.house import descendants
 
 INSIDE_A_WORKER = ("supervisor", "leader", "sentinel", "pusher", "monitor", "pool")
-ROLES = ("web", "web worker", "whole web", *INSIDE_A_WORKER, "whole worker", "postgres", "backend")
-ON_SQLITE = tuple(role for role in ROLES if role not in ("postgres", "backend"))
+KINDS = {
+    "web": ("web", "web worker", "whole web"),
+    "worker": (*INSIDE_A_WORKER, "whole worker"),
+    "database": ("postgres", "backend"),
+}
+ROLES = tuple(role for roles in KINDS.values() for role in roles)
+ON_SQLITE = tuple(role for role in ROLES if role not in KINDS["database"])
 _WEIGHTS = {"pool": 3.0, "postgres": 2.0, "web worker": 2.0}
 """The rest weigh 1: where deliveries and facts are in hand, dying is worth more."""
+
+
+def kind_of(role: str) -> str:
+    return next(kind for kind, roles in KINDS.items() if role in roles)
 
 
 def role_of(pid: int) -> str:
@@ -45,9 +54,16 @@ class Killer:
         self.spared: list[Process] = []
 
     def kill_something(self) -> str:
-        """Kill by chance; the role that was killed, empty where nobody had it just then."""
-        weights = [_WEIGHTS.get(role, 1.0) for role in self._roles]
-        return self.kill(self._rng.choices(self._roles, weights)[0])
+        """Kill by chance, first of a kind and then of a role that nobody of has died yet; the role that was killed,
+        empty where nobody was there at all."""
+        return next((role for role in self._in_turn() if self.kill(role)), "")
+
+    def _in_turn(self) -> list[str]:
+        by_chance = sorted(
+            self._roles, key=lambda role: self._rng.random() ** (1 / _WEIGHTS.get(role, 1.0)), reverse=True
+        )
+        kinds = {kind_of(role) for role in +self.kills}
+        return sorted(by_chance, key=lambda role: (kind_of(role) in kinds, self.kills[role] > 0))
 
     def kill(self, role: str) -> str:
         if not self._means(role)():

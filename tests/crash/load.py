@@ -7,7 +7,7 @@ import hashlib
 import json
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Any
 
 from connectors.sandbox.config import PROCESSORS
 from connectors.sandbox.courier import OutgoingDelivery, stripe_signature
+from connectors.sandbox.model import Step
 from connectors.sandbox.sandbox import Sandbox
 from tests.house import House, Processors, post
 from tests.house.post import Request
@@ -29,6 +30,10 @@ _FIRST_WORD = {"stripe": "pending", "adyen": "REFUND"}
 _LIFE_OF = {
     "stripe": ("succeeded", "failed"),
     "adyen": ("REFUND_FAILED", "REFUND", "REFUNDED_REVERSED"),
+}
+_LONG_LIFE_OF = {
+    "stripe": ("requires_action", "pending", "requires_action", "pending", "succeeded", "failed"),
+    "adyen": ("REFUND", "REFUND_FAILED", "REFUND", "REFUND_FAILED", "REFUND", "REFUNDED_REVERSED"),
 }
 _BREATH_SECONDS = 3.0
 """Between two words about one refund: the processors' clocks count whole seconds."""
@@ -58,20 +63,42 @@ class Posted:
 class Load:
     """`post_some` brings a handful of deliveries in random order; what is not acknowledged goes back to the others."""
 
-    def __init__(self, house: House, processors: Processors, *, rng: random.Random, refunds: int, live: int) -> None:
+    def __init__(
+        self, house: House, processors: Processors, *, rng: random.Random, refunds: int, live: int, crowded: bool
+    ) -> None:
         self.posted = Posted()
-        self._house, self._processors, self._rng = house, processors, rng
+        self._house, self._processors, self._rng, self._crowded = house, processors, rng, crowded
         self._waiting: list[OutgoingDelivery] = []
+        self._places: defaultdict[str, float] = defaultdict(rng.random)
         now = dt.datetime.now(dt.UTC)
         ages = [rng.uniform(10, 30) for _ in range(refunds)]
+        if crowded:
+            processors.do(lambda sandbox: _start_with_long_lives(sandbox, now, ages))
+            ages = []
         self._live = processors.do(lambda sandbox: _start(sandbox, now, ages, live))
         self.spoke_at = time.monotonic()
 
     def post_some(self, count: int, *, at_hand: int) -> int:
-        """Post so many, drawn by chance from `at_hand` of the next ones; returns how many there were to post."""
+        """Post so many, drawn by chance from `at_hand` of the next ones; returns how many there were to post. Where it
+        is crowded, few refunds are drawn, and everything at hand about them comes at once, in disorder."""
         self._take(max(at_hand, count) - len(self._waiting))
         self._rng.shuffle(self._waiting)
+        if self._crowded:
+            self._waiting.sort(key=lambda delivery: self._places[subject(delivery)])
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._rng.shuffle(batch)
+        self._bring(batch)
+        return len(batch)
+
+    def introduce(self) -> None:
+        """Bring one delivery about each refund that was spoken of, so that the house knows all of them."""
+        self._take(10_000)
+        firsts = {subject(delivery): delivery for delivery in reversed(self._waiting)}
+        chosen = set(map(id, firsts.values()))
+        self._waiting = [delivery for delivery in self._waiting if id(delivery) not in chosen]
+        self._bring(list(firsts.values()))
+
+    def _bring(self, batch: list[OutgoingDelivery]) -> None:
         urls = self._house.urls
         requests: list[tuple[Request, OutgoingDelivery]] = []
         for delivery in batch:
@@ -80,7 +107,6 @@ class Load:
             else:
                 requests.append((_addressed(delivery, self._rng.choice(urls)), delivery))
         self._post(requests)
-        return len(batch)
 
     def _take(self, wanted: int) -> None:
         if wanted > 0:
@@ -181,6 +207,13 @@ def _start(sandbox: Sandbox, now: dt.datetime, ages: list[float], live: int) -> 
     return found
 
 
+def _start_with_long_lives(sandbox: Sandbox, now: dt.datetime, ages: list[float]) -> None:
+    for number, age in enumerate(ages):
+        processor = ("stripe", "adyen")[number % 2]
+        steps = [Step(dt.timedelta(days=1), word) for word in _LONG_LIFE_OF[processor]]
+        sandbox.start_refund(processor, created_at=now - dt.timedelta(days=age), steps=steps)
+
+
 def promises(processor: str, body: bytes) -> set[Promise]:
     """What a delivery holds, told apart without any code of the product's."""
     document: dict[str, Any] = json.loads(body)
@@ -188,3 +221,12 @@ def promises(processor: str, body: bytes) -> set[Promise]:
         return {("stripe", document["id"])}
     items = [json.dumps(item, sort_keys=True) for item in document["notificationItems"]]
     return {("adyen", hashlib.sha256(item.encode()).hexdigest()) for item in items}
+
+
+def subject(delivery: OutgoingDelivery) -> str:
+    """The (first) refund that a delivery speaks of."""
+    document: dict[str, Any] = json.loads(delivery.body)
+    if delivery.processor == "stripe":
+        return str(document["data"]["object"]["id"])
+    item = document["notificationItems"][0]["NotificationRequestItem"]
+    return str(item["pspReference"])

@@ -13,9 +13,12 @@ from tests.crash.failpoints import strike
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """What is broken (`what`), how (`patch`, or options of the database), and which failpoints lay the finger on it:
-    they are armed first and again and again; those in `dozes` let the process stand still instead of killing it."""
+    they are armed first and again and again; those in `dozes` let the process stand still instead of killing it.
+
+    `causes` are the kinds of fault (tests.crash.verdict) that the defect itself makes: only they show it."""
 
     what: str
+    causes: tuple[str, ...] = ()
     patch: Callable[[], None] = field(default=lambda: None)
     failpoints: tuple[str, ...] = ()
     dozes: tuple[str, ...] = ()
@@ -24,6 +27,9 @@ class Mutant:
     rounds: int = 8
     kills: tuple[str, ...] = ()
     postgres_options: tuple[str, ...] = ()
+    crowded: bool = False
+    """Refunds have long lives and are known before the first round; then everything about a few of them comes at once,
+    and every worker takes only a few deliveries at a time."""
 
 
 def _acknowledge_before_commit() -> None:
@@ -128,35 +134,40 @@ def _announced_after_commit() -> None:
     sql.insert_new = insert_new
 
 
+_WRONG_ROW = ("differences on the way", "differences to the oracle", "differences to the truth")
+
 MUTANTS = {
     "acknowledge-before-commit": Mutant(
-        "answers 2xx while the delivery waits for its commit", _acknowledge_before_commit,
+        "answers 2xx while the delivery waits for its commit", ("lost",), _acknowledge_before_commit,
         failpoints=("before_insert", "before_commit"), kills=("postgres", "web"),
     ),
-    "last-write-wins": Mutant("shows what came last, whatever it is dated", _last_write_wins),
+    "last-write-wins": Mutant(
+        "shows what came last, whatever it is dated", (*_WRONG_ROW, "backwards"), _last_write_wins,
+    ),
     "compare-in-python": Mutant(
-        "reads, compares in Python and writes, without the lock and the condition", _compare_in_python,
-        dozes=("mid_batch",), doze_seconds=1.0,
+        "reads, compares in Python and writes, without the lock and the condition",
+        (*_WRONG_ROW, "backwards", "messages"), _compare_in_python,
+        dozes=("mid_batch",), doze_seconds=0.4,
         # Whoever creates a refund makes the others wait; only those that are known are raced for.
-        refunds=60, rounds=20,
+        crowded=True, refunds=60, rounds=8,
     ),
     "asynchronous-commit": Mutant(
-        "PostgreSQL answers before the commit is on disk (synchronous_commit=off)", kills=("postgres",),
+        "PostgreSQL answers before the commit is on disk (synchronous_commit=off)", ("lost",), kills=("postgres",),
         postgres_options=(
             "-c", "synchronous_commit=off", "-c", "wal_writer_delay=10s", "-c", "wal_writer_flush_after=1GB",
             "-c", "wal_buffers=64MB",
         ),
     ),
     "unfenced-lease": Mutant(
-        "a worker that lost its lease marks deliveries all the same", _unfenced_lease, dozes=("before_apply",),
-        doze_seconds=13.0,
+        "a worker that lost its lease marks deliveries all the same", ("applied twice",), _unfenced_lease,
+        dozes=("before_apply",), doze_seconds=13.0,
     ),
     "done-before-applied": Mutant(
-        "marks deliveries done before what they say is recorded", _done_before_applied,
+        "marks deliveries done before what they say is recorded", ("differences to the truth",), _done_before_applied,
         failpoints=("after_lock", "mid_batch", "after_outbox"),
     ),
     "announced-after-commit": Mutant(
-        "writes its messages after the commit of the change", _announced_after_commit,
+        "writes its messages after the commit of the change", ("messages",), _announced_after_commit,
         failpoints=("after_apply",), kills=("pool",),
     ),
 }  # fmt: skip

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from connectors.sandbox.courier import Habits
 from tests.crash.failpoints import Arsenal
-from tests.crash.inside import MUTANT
+from tests.crash.inside import CONTROL, MUTANT
 from tests.crash.mutants import MUTANTS, Mutant
 from tests.house import House, Processors
 
@@ -36,7 +36,12 @@ class Plan:
     patience_seconds: float = 2.0
     """How long a round waits for what it armed to strike, and for the inbox to be empty."""
     mutant: str = ""
+    control: bool = False
+    """The mutant's plan without its defect: nothing may be found."""
     settle_seconds: float = 240.0
+    acknowledged_at_least: int = 0
+    kills_at_least: int = 0
+    """Fewer have shown nothing; failpoints not counted."""
 
 
 @dataclass(slots=True)
@@ -69,11 +74,14 @@ def play(plan: Plan, *, logs: Path) -> Report:
     logs.mkdir(parents=True, exist_ok=True)
     arsenal = Arsenal(logs / "failpoints")
     mutant = MUTANTS.get(plan.mutant, Mutant(""))
+    if plan.control:
+        mutant = replace(mutant, postgres_options=())
     house = House(
         database=plan.database, webs=plan.webs, workers=plan.workers, settings="tests.crash.settings",
         postgres_options=mutant.postgres_options,
         environment={
-            **arsenal.environment, MUTANT: plan.mutant, "REFUNDDASH_WATCHDOG_SECONDS": str(SILENCE_SECONDS),
+            **arsenal.environment, MUTANT: plan.mutant, CONTROL: "1" if plan.control else "",
+            "REFUNDDASH_WATCHDOG_SECONDS": str(SILENCE_SECONDS),
         },
     )  # fmt: skip
     habits = Habits(duplicates=0.2, disorder=0.3, batch_limit=3)

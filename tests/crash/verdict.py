@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import Any
 
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.models import Count
 
 from connectors.models import DeliveryState, WebhookDelivery
 from connectors.sandbox.truth import TruthRecord
 from refunds import facts, history
-from refunds.facts import CLAIM_KEY
+from refunds.facts import CLAIM_KEY, OWN_NAME_KEY, State
 from refunds.models import Observation, OutboxEvent, Refund
+from refunds.services import rows
 from tests.crash.load import Promise, promises
 from tests.truth import differences
 
@@ -68,7 +69,7 @@ def judge(truth: Iterable[TruthRecord], promised: set[Promise], attempts_to_move
             "not applied": _not_applied(),
             "applied twice": [*_seen("applied twice"), *_observed_twice()],
             "differences to the truth": differences(truth),
-            "differences to the oracle": list(_differences_to_the_oracle()),
+            "differences to the oracle": list(_differences_to_the_oracle(Refund.objects.all())),
             "messages": list(_wrong_messages(announced)),
             "backwards": [*_seen("backwards"), *_announced_backwards(announced)],
             "moves of money": attempts_to_move_money,
@@ -97,12 +98,23 @@ def _observed_twice() -> list[str]:
     return [f"observed {row}" for row in events.annotate(times=Count("id")).filter(times__gt=1)]
 
 
-def _differences_to_the_oracle() -> Iterator[str]:
+def differences_on_the_way(*, newest: int) -> list[str]:
+    """The same while the house works, of the refunds that so many newest observations speak of.
+
+    Row and log are read in one snapshot, and the house writes both in one transaction: what differs here was wrong,
+    even if the next fact mends it. (PostgreSQL.)
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        last = Observation.objects.order_by("-id").values_list("refund_id", flat=True)[:newest]
+        return list(_differences_to_the_oracle(Refund.objects.filter(pk__in=set(last))))
+
+
+def _differences_to_the_oracle(refunds: models.QuerySet[Refund]) -> Iterator[str]:
     """Each refund against the fold of its own observations, one after the other in this one process."""
-    refunds = Refund.objects.select_related("account").prefetch_related(
-        models.Prefetch("observations", Observation.objects.order_by("id"))
-    )
-    for refund in refunds.iterator(1000):
+    log = models.Prefetch("observations", Observation.objects.order_by("id"))
+    for refund in refunds.select_related("account").prefetch_related(log).iterator(1000):
         observations = list(refund.observations.all())
         if not observations:
             yield f"{refund.connector_refund_id}: nothing was observed"
@@ -114,12 +126,25 @@ def _differences_to_the_oracle() -> Iterator[str]:
             "stage": state.stage.value,
             "as_of": state.as_of,
             "native_status": state.native_status,
+            "source": state.source.value,
+            "first_success_key": state.first_success_key,
+            "first_accepted_key": state.first_accepted_key,
+            "first_failure_key": state.first_failure_key,
             "status": facts.project(state.stage, accepted_is_success=accepted).value,
             "returned_after_success": state.returned_after_success(accepted_is_success=accepted),
         }
-        found = {name: getattr(refund, name) for name in expected}
-        if found != expected:
-            yield f"{refund.connector_refund_id}: is {found}, folds to {expected}"
+        expected |= _attributes(refund, state)
+        wrong = [name for name, value in expected.items() if getattr(refund, name) != value]
+        if wrong:
+            told = ", ".join(f"{name} is {getattr(refund, name)!r}, folds to {expected[name]!r}" for name in wrong)
+            yield f"{refund.connector_refund_id}: {told}"
+
+
+def _attributes(refund: Refund, state: State) -> dict[str, Any]:
+    """The columns in which the attributes that were observed are shown, but for those that we named ourselves."""
+    ours = {name for name, key in rows.unpack_keys(refund.attribute_keys).items() if key == OWN_NAME_KEY}
+    observed = (rows.columns_of(name, value) for name, value in state.attributes.items() if name not in ours)
+    return {column: value for columns in observed for column, value in columns.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +153,11 @@ class _Announcement:
     winning_key: str
     shown: tuple[Any, ...]
     as_of: Any
+
+    @property
+    def place(self) -> tuple[str, bool]:
+        """The winner, and then that it came back after success: a late success may say that alone."""
+        return self.winning_key, self.shown[2]
 
 
 def _announcements() -> Iterator[_Announcement]:
@@ -141,20 +171,18 @@ def _announcements() -> Iterator[_Announcement]:
 
 def _wrong_messages(announced: list[_Announcement]) -> Iterator[str]:
     """One for each change of what is shown: none twice, none that says nothing new, and the last says what is so."""
-    for key, count in Counter((a.refund_id, a.winning_key) for a in announced).items():
+    for key, count in Counter((a.refund_id, *a.place) for a in announced).items():
         if count > 1:
-            yield f"refund {key[0]} was announced {count} times with the key {key[1]}"
+            yield f"refund {key[0]} was announced {count} times with the key {key[1]}, returned: {key[2]}"
     last = {}
     for refund_id, messages in groupby(announced, key=lambda a: a.refund_id):
         told = list(messages)
-        last[refund_id] = told[-1].shown[:2]
+        last[refund_id] = told[-1].shown
         for one, other in pairwise(told):
             if one.shown == other.shown:
                 yield f"refund {refund_id}: {other.shown} was announced twice in a row"
     for refund in Refund.objects.iterator():
-        # Not whether it was returned after success: a success that arrives after the failure changes that alone, and a
-        # refund and a winning key give one message only.
-        shown = (refund.stage, refund.status)
+        shown = (refund.stage, refund.status, refund.returned_after_success)
         if last.get(refund.pk) != shown:
             yield f"refund {refund.pk} shows {shown}, last announced {last.get(refund.pk)}"
 
@@ -165,7 +193,7 @@ def _wrong_messages(announced: list[_Announcement]) -> Iterator[str]:
 def _announced_backwards(announced: list[_Announcement]) -> Iterator[str]:
     for refund_id, messages in groupby(announced, key=lambda a: a.refund_id):
         for one, other in pairwise(list(messages)):
-            if one.winning_key >= other.winning_key:
+            if one.place >= other.place:
                 yield f"refund {refund_id}: key {other.winning_key} was announced after {one.winning_key}"
             # A claim is dated by our own clock and is no evidence.
             if one.winning_key != CLAIM_KEY and one.as_of > other.as_of:

@@ -17,7 +17,7 @@ from refunds.api.registrations import RegistrationInput
 from refunds.permissions import SCOPES
 from tests.docs.pages import PROJECT, fences, rows_after, text_of, ticked
 
-PATH_PARTS = {"{id}": "4711", "{account}": "shop-eu", "{connector_refund_id}": "re_3PqX"}
+PATH_PARTS = {"{id}": "4711", "{note_id}": "88", "{account}": "shop-eu", "{connector_refund_id}": "re_3PqX"}
 
 
 def documented_operations() -> set[tuple[str, str]]:

@@ -176,7 +176,8 @@ def test_every_alert_has_its_place_in_the_runbook() -> None:
 
 
 def test_the_runbook_is_right_about_who_closes_an_alert() -> None:
-    sources = "".join(path.read_text() for path in (PROJECT / "refunds" / "services").glob("*.py"))
+    folders = (PROJECT / "refunds" / name for name in ("services", "reconciliation", "exports"))
+    sources = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
     closed = {AlertKind[name].value for name in re.findall(r"Alert\.close\(\s*AlertKind\.(\w+)", sources)}
     opened = {AlertKind[name].value for name in re.findall(r"Alert\.open(?:_once)?\(\s*AlertKind\.(\w+)", sources)}
     said = re.search(r"\n((?:`\w+`(?:,| and)?\s)+)close\s+by\s+themselves", text_of("docs/operations.md"))

@@ -11,6 +11,7 @@ import pytest
 from tests.docs.pages import rows_after, text_of, ticked
 from tests.promises import page
 from tests.promises.page import modules
+from tests.simulation import checks
 
 PROMISED = {row[0]: row for row in rows_after("docs/promises.md", "promises")}
 
@@ -40,6 +41,15 @@ def test_a_module_says_what_it_promises_and_can_be_run(number: str) -> None:
 
 def test_what_was_measured_is_of_promises_there_are() -> None:
     assert set(page.measured(text_of("docs/promises.md"))) <= set(PROMISED)
+
+
+def test_the_simulation_is_said_to_show_what_it_checks() -> None:
+    [said] = re.findall(r"^make simulate .*clock: (.*)$", text_of("docs/promises.md"), re.M)
+    named: set[int] = set()
+    for part in said.replace("P", "").split(", "):
+        first, _, last = part.partition("-")
+        named |= set(range(int(first), int(last or first) + 1))
+    assert named == {int(number) for check in checks.CHECKS for number in re.findall(r"\bP(\d+)", check)}
 
 
 def test_recording_replaces_one_promises_figures_and_nothing_else(

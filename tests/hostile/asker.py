@@ -53,7 +53,9 @@ def _make_due(account: Any, road: str) -> None:
 
     now, later = timezone.now(), timezone.now() + dt.timedelta(days=1)
     changes_at, list_at, poll_at = (now if road == name else later for name in ("changes", "list", "get"))
-    AccountPolling.objects.filter(account=account).update(next_changes_at=changes_at, changes_cursor="")
+    AccountPolling.objects.filter(account=account).update(
+        next_changes_at=changes_at, changes_cursor="", next_settlement_at=later
+    )
     CreationWindow.objects.filter(account=account).update(next_list_at=later, cursor="")
     CreationWindow.objects.update_or_create(account=account, day=now.date(), defaults={"next_list_at": list_at})
     Refund.objects.filter(account=account).update(next_poll_at=poll_at)

@@ -6,6 +6,7 @@ FUZZ_EXAMPLES=2000 before the command looks deeper, at other examples each time.
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import os
 import sys
@@ -33,10 +34,18 @@ from connectors.models import WebhookDelivery, WebhookEndpoint
 from connectors.webhooks import MAXIMUM_BODY_BYTES
 from refunddash.wsgi import application
 from refunds import services
-from refunds.models import Refund, Scope
+from refunds.cases.notes import add_note
+from refunds.exports.exporting import start_export
+from refunds.models import ApiToken, Refund, Scope
+from refunds.permissions import Role
+from refunds.reconciliation import deciding
+from refunds.reconciliation.closing.periods import open_period
+from refunds.reconciliation.models import Break
+from refunds.reconciliation.reasons import Act
+from refunds.reconciliation.runs import perform, start_run
 from tests.api.conftest import NO_OVERLAP, configured, processor, says
 from tests.conformance.fixtures import fixtures
-from tests.factories import RefundFactory, api_token
+from tests.factories import T0, RefundFactory, SettledLineFactory, UserFactory, api_token
 
 pytestmark = pytest.mark.django_db
 
@@ -45,8 +54,18 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 OPERATIONS = (
     "GET /api/refunds/", "POST /api/refunds/", "GET /api/refunds/{id}/", "GET /api/refunds/{id}/timeline/",
-    "POST /api/refunds/{id}/sync/", "GET /api/accounts/{account}/refunds/{connector_refund_id}/",
-    "POST /api/accounts/{account}/events/",
+    "GET /api/refunds/{id}/explanation/", "POST /api/refunds/{id}/sync/",
+    "GET /api/accounts/{account}/refunds/{connector_refund_id}/",
+    "GET /api/cases/", "GET /api/refunds/{id}/case/", "POST /api/refunds/{id}/case/",
+    "GET /api/refunds/{id}/case/history/", "POST /api/refunds/{id}/notes/", "POST /api/refunds/{id}/notes/{note_id}/",
+    "POST /api/accounts/{account}/events/", "POST /api/ledger/", "GET /api/runs/", "POST /api/runs/",
+    "GET /api/runs/{id}/", "GET /api/runs/{id}/breaks/", "GET /api/breaks/", "GET /api/breaks/{id}/",
+    "POST /api/breaks/{id}/decisions/", "GET /api/decisions/", "POST /api/decisions/", "POST /api/decisions/preview/",
+    "GET /api/decisions/{id}/", "POST /api/decisions/{id}/undo/", "GET /api/approvals/", "POST /api/approvals/{id}/",
+    "GET /api/periods/", "POST /api/periods/", "GET /api/periods/{id}/", "GET /api/periods/{id}/manifest/",
+    "POST /api/periods/{id}/close/", "POST /api/periods/{id}/lock/", "POST /api/periods/{id}/reopen/",
+    "POST /api/periods/{id}/reopen/answer/", "GET /api/exports/", "POST /api/exports/", "GET /api/exports/{id}/",
+    "GET /api/exports/{id}/file/",
 )  # fmt: skip
 ANSWERS_AT_THE_DOOR = {200, 400, 401, 404, 405, 413, 415}
 
@@ -84,9 +103,29 @@ def house() -> Iterator[dict[str, Any]]:
     """An account with a refund, a processor that answers, and a token that may do everything; names by parameter."""
     account = configured("stripe", name="shop")
     refund: Refund = RefundFactory.create(account=account, connector_refund_id="re_1")
+    run = start_run([account], since=T0, until=T0 + dt.timedelta(days=1))
+    line = SettledLineFactory.create(account=account, booked_at=T0 + dt.timedelta(hours=1))
+    compared = start_run([account], since=T0, until=T0 + dt.timedelta(days=2), parties="RPS")
+    perform(compared)
+    found = Break.objects.get(line=line)
+    finance = UserFactory.create(role=Role.FINANCE)
+    group = deciding.decide(found, Act.VOID, reason="test_data", text="a trial", by=finance, version=0)
+    period = open_period(account, since=T0.date(), until=(T0 + dt.timedelta(days=9)).date(), by=finance, source="api")
+    note, _ = add_note(refund.pk, "a note", by=UserFactory.create(role=Role.SUPPORT))
     token = api_token(*Scope)
+    export = start_export("breaks", {"run": compared.pk, "zone": "UTC"}, form="csv", actor=ApiToken.objects.get())
     with processor(says()):
-        yield {"id": refund.pk, "account": account.name, "connector_refund_id": "re_1", "token": token}
+        yield {
+            "id": refund.pk, "account": account.name, "connector_refund_id": "re_1", "token": token, "run": run.pk,
+            "break": found.pk, "decision": group.pk, "approval": group.pk, "period": period.pk, "export": export.pk,
+            "note_id": note.pk,
+        }  # fmt: skip
+
+
+def named_in(label: str) -> str:
+    """What the id of an operation's address is of."""
+    kinds = ("run", "break", "decision", "approval", "period", "export")
+    return next((kind for kind in kinds if f"/api/{kind}s/" in label), "id")
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=["sound", "unsound"])
@@ -101,7 +140,8 @@ def test_no_request_to_the_api_is_answered_otherwise_than_described(
     def send(case: Case[Any], there: bool) -> None:
         if there:
             # Most drawn ids are nobody's; half of the time it is one that there is.
-            case.path_parameters = {name: house[name] for name in case.path_parameters or {}}
+            there_is = house | {"id": house[named_in(label)]}
+            case.path_parameters = {name: there_is[name] for name in case.path_parameters or {}}
         case.call_and_validate(headers={"Authorization": f"Bearer {house['token']}"}, checks=CHECKS)
 
     send()
@@ -116,7 +156,8 @@ def test_without_a_token_nothing_is_answered_but_401(label: str) -> None:
     def send(case: Case[Any]) -> None:
         response = case.call_and_validate(headers={"Authorization": ""}, checks=CHECKS)
         # A number below 0 is no address of ours, whoever asks.
-        assert response.status_code == (404 if case.path_parameters.get("id", 0) < 0 else 401)
+        numbers = [value for value in case.path_parameters.values() if isinstance(value, int)]
+        assert response.status_code == (404 if min(numbers, default=0) < 0 else 401)
 
     send()
 

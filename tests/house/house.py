@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from tests.house.migrated import fill_postgres, fill_sqlite
 from tests.house.postgres import Cluster, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,7 +97,8 @@ class House:
         self.folder = Path(tempfile.mkdtemp(prefix="refunddash-house."))
         self.sandbox_port = sandbox_port or free_port()
         self.cluster = Cluster(options=postgres_options) if database == "postgres" else None
-        url = self.cluster.url if self.cluster else f"sqlite:///{self.folder / 'house.sqlite3'}"
+        self._sqlite = self.folder / "house.sqlite3"
+        url = self.cluster.url if self.cluster else f"sqlite:///{self._sqlite}"
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("REFUNDDASH_")},
             "DJANGO_SETTINGS_MODULE": settings,
@@ -156,9 +158,11 @@ class House:
         return [sys.executable, *arguments]
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a management command in a process of its own; CalledProcessError where it fails."""
+        """Run a management command in a process of its own; AssertionError with what it printed where it fails."""
         command = self.python("manage.py", *arguments)
-        return subprocess.run(command, env=self.environment, cwd=ROOT, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, env=self.environment, cwd=ROOT, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+        return done
 
     def logs(self) -> str:
         """What every process has written, for a failure's message."""
@@ -169,9 +173,18 @@ class House:
         os.environ["DJANGO_SETTINGS_MODULE"] = "tests.house.settings"
         import django
         from django.core.management import call_command
+        from django.db import connections
 
         django.setup()
-        call_command("migrate", verbosity=0)
+
+        def migrate() -> None:
+            call_command("migrate", verbosity=0)
+            connections.close_all()
+
+        if self.cluster:
+            fill_postgres(self.cluster, migrate)
+        else:
+            fill_sqlite(self._sqlite, migrate)
 
     def _web(self, number: int) -> Web:
         port = free_port()
@@ -180,7 +193,9 @@ class House:
             "--blocking-threads", str(self._threads), "--blocking-threads-idle-timeout", "300",
             "--workers-kill-timeout", "35", "--no-ws", "--log-level", "warning", "refunddash.wsgi:application",
         )  # fmt: skip
-        return Web(f"web {number}", command, self.environment, self.folder / f"web{number}.log", port)
+        drain_file = self.folder / f"web{number}.draining"
+        environment = {**self.environment, "REFUNDDASH_DRAIN_FILE": str(drain_file)}
+        return Web(f"web {number}", command, environment, self.folder / f"web{number}.log", port, drain_file)
 
     def _worker(self, number: int) -> Process:
         command = self.python("manage.py", "worker", "--name", str(number))
@@ -188,9 +203,17 @@ class House:
 
 
 class Web(Process):
-    def __init__(self, name: str, command: list[str], environment: Mapping[str, str], log: Path, port: int) -> None:
+    def __init__(
+        self, name: str, command: list[str], environment: Mapping[str, str], log: Path, port: int, drain_file: Path
+    ) -> None:
         super().__init__(name, command, environment, log)
         self.url = f"http://127.0.0.1:{port}"
+        self._drain_file = drain_file
+
+    def drain(self, seconds: float) -> None:
+        """Let balancers know that it is about to be stopped, and give them time."""
+        self._drain_file.touch()
+        time.sleep(seconds)
 
     def wait_until_up(self, seconds: float = 30) -> None:
         """Return once it answers anything at all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import threading
 import time
@@ -17,6 +18,7 @@ from connectors.sandbox.courier import stripe_signature
 from tests.house.processors import STRIPE_SECRET
 
 RESEND_SECONDS = (1.0, 2.0, 4.0)
+HEALTH_EVERY_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,9 @@ class Sender:
     """Use as a context manager around what is done to the house; it sends from a thread of its own. Leaving waits until
     every event was acknowledged, at most `patience_seconds`.
 
-    Where a web refuses the connection the next one is tried, as every load balancer does (`refused` counts); a request
-    that was sent and then cut is sent again like one that was answered with an error. Events are numbered from `first`.
+    Webs are asked for their health several times a second, and those that say no come last. Where one refuses the
+    connection the next one is tried, as every load balancer does (`refused` counts); a request that was sent and then
+    cut is sent again like one that was answered with an error. Events are numbered from `first`.
     """
 
     def __init__(
@@ -54,7 +57,9 @@ class Sender:
         self.acknowledged: set[str] = set()
         self.refused = 0
         self.sent = 0
-        self._addresses = [url + path for url in urls]
+        self._urls = list(urls)
+        self._path = path
+        self._unhealthy: set[str] = set()
         self._per_second = per_second
         self._first = first
         self._refunds = refunds
@@ -94,6 +99,7 @@ class Sender:
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             started, tasks = time.monotonic(), set[asyncio.Task[None]]()
+            watch = asyncio.create_task(self._watch_health(session))
             while not self._stopping.is_set():
                 await asyncio.sleep(max(started + self.sent / self._per_second - time.monotonic(), 0))
                 task = asyncio.create_task(self._bring(session, self._first + self.sent))
@@ -101,6 +107,15 @@ class Sender:
                 task.add_done_callback(tasks.discard)
                 self.sent += 1
             await asyncio.gather(*tasks)
+            watch.cancel()
+
+    async def _watch_health(self, session: aiohttp.ClientSession) -> None:
+        while True:
+            for url in self._urls:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+                    async with session.get(f"{url}/healthz") as response:
+                        (self._unhealthy.discard if response.status == 200 else self._unhealthy.add)(url)
+            await asyncio.sleep(HEALTH_EVERY_SECONDS)
 
     async def _bring(self, session: aiohttp.ClientSession, number: int) -> None:
         from tests.benchmarks.prepared import event
@@ -117,11 +132,11 @@ class Sender:
     async def _send(self, session: aiohttp.ClientSession, number: int, body: bytes) -> int:
         started = time.monotonic()
         headers = {"Stripe-Signature": stripe_signature(body, [STRIPE_SECRET], dt.datetime.now(dt.UTC))}
-        for web in range(len(self._addresses)):
-            address = self._addresses[(number + web) % len(self._addresses)]
+        in_turn = [self._urls[(number + web) % len(self._urls)] for web in range(len(self._urls))]
+        for url in sorted(in_turn, key=self._unhealthy.__contains__):
             options: dict[str, Any] = {"data": body, "headers": headers}
             try:
-                async with session.post(address, **options) as response:
+                async with session.post(url + self._path, **options) as response:
                     await response.read()
                     return self._note(response.status, started, "Retry-After" in response.headers)
             except aiohttp.ClientConnectorError:

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tests.house import House
@@ -105,6 +106,11 @@ def _facts(count: int, account_id: int, rng: random.Random) -> list[Item]:
         )  # fmt: skip
         source = rng.choice([Source.WEBHOOK, Source.FEED, Source.REPORT])
         items.append(services.item_of_event(said, account_id=account_id, source=source, received_at=received_at))
+        if rng.random() < 0.05:
+            # Another event of the same moment that says the same; it came at another time.
+            twin = replace(said, event_id=f"twin_{n}")
+            came_at = received_at + dt.timedelta(seconds=rng.randrange(-99, 99))
+            items.append(services.item_of_event(twin, account_id=account_id, source=source, received_at=came_at))
     return items
 
 

@@ -4,17 +4,25 @@ Virtual time over half a year: refunds succeed at once, and fail an hour to 179 
 a webhook, applied only by the minutely ticker (the doorbell is lost); once with the webhook lost; and once with a key
 that may not read the change feed either, so that only listing is left. Deliberate defects tried: a day listed by the
 age of its first refund instead of its last, and windows that fall away with half a year.
+
+A processor that can neither be asked nor listed has two roads: the webhook, and where that is lost the next of its
+daily status reports, whose announcement comes and whose download is refused for up to twenty hours. Deliberate defects
+tried: downloads whose sixth attempt comes after a day and a half, as it was; `RefundedReversed` not read from the
+payment accounting; and a report's facts given a time long before what is shown.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import random
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.house import House
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tests.simulation.small import SmallHouse
 
 TITLE = "A late reversal is seen: 60 s with its webhook, 24 h without (7 d once older than 30 d)"
@@ -25,6 +33,13 @@ EACH = 2
 """Refunds for each delay in a world."""
 ROADS = ("webhook", "feed", "listing")
 TICKER = dt.timedelta(seconds=60)
+UNASKED_ROADS = ("webhook", "report")
+UNASKED_AFTER = tuple(dt.timedelta(hours=hours) for hours in (1, 9 * 24, 35 * 24, 90 * 24))
+REVERSALS = (("REFUND_FAILED", "RefundFailed"), ("REFUNDED_REVERSED", "RefundedReversed"))
+"""What the webhook and the status report call it: refused by the scheme, or sent back by the bank."""
+DAY = dt.timedelta(days=1)
+REFUSED_FOR_HOURS = (0, 0, 1, 11, 20)
+"""For how long a report's download is answered 503."""
 
 
 def run(size: str, seed: int) -> list[str]:
@@ -38,6 +53,15 @@ def run(size: str, seed: int) -> list[str]:
                 with small_house(seed=seed + world) as house:
                     waits += Run(house, road, random.Random(f"{road} {seed} {world}")).play()
             figures.append(f"{road}: {len(waits)} reversals after 1 h to 179 d, the slowest shown after {max(waits)}")
+        for road in UNASKED_ROADS:
+            waits = []
+            for world in range(WORLDS[size]):
+                with small_house(seed=seed + world) as house:
+                    waits += Unasked(house, road, random.Random(f"{road} {seed} {world}")).play()
+            figures.append(
+                f"never asked, {road}: {len(waits)} reversals after 1 h to 90 d, the slowest shown after {max(waits)}"
+                + (" of the report" if road == "report" else "")
+            )
         return figures
 
 
@@ -138,3 +162,109 @@ class Run:
             assert row.returned_after_success
             self.waits.append(waited)
             del self.failed_at[refund]
+
+
+class Unasked:
+    """All the reversals at the processor that can neither be asked nor listed, by one road."""
+
+    def __init__(self, house: SmallHouse, road: str, rng: random.Random) -> None:
+        self.house = house
+        self.road = road
+        self.rng = rng
+        self.failed: set[str] = set()
+        """Those that no report has told of yet."""
+        self.since: dict[str, dt.datetime] = {}
+        """When the time began in which each is to be shown."""
+        self.waits: list[dt.timedelta] = []
+        self.report_at = house.clock() + dt.timedelta(minutes=rng.randrange(24 * 60))
+        self.refused_until = house.clock()
+
+    def play(self) -> list[dt.timedelta]:
+        """How long each of them took to be shown: from the webhook, or from the report that tells of it."""
+        for moment, happen in sorted(self._plan(), key=lambda planned: planned[0]):
+            self._until(moment)
+            happen()
+        while self.failed or self.since:
+            self._until(self.house.clock() + dt.timedelta(hours=1))
+        assert {request.path.split("/")[1] for request in self.house.sandbox.requests} <= {"reports"}
+        return self.waits
+
+    def _plan(self) -> Iterator[tuple[dt.datetime, Callable[[], None]]]:
+        """Refunds made over a day; a day later each is booked as paid, unless it has failed by then."""
+        for number, after in enumerate(UNASKED_AFTER * EACH):
+            made_at = self.house.clock() + dt.timedelta(minutes=self.rng.randrange(24 * 60))
+            refund = self.house.sandbox.start_refund("adyen", life="manual").refund_id
+            yield made_at, partial(self._succeed, refund)
+            if after > DAY:
+                yield made_at + DAY, partial(self.house.sandbox.books, refund, "Refunded")
+            yield made_at + after, partial(self._fail, refund, *REVERSALS[number // len(UNASKED_AFTER) % 2])
+
+    def _succeed(self, refund: str) -> None:
+        self.house.sandbox.says(refund, "REFUND")
+        self.house.sandbox.books(refund, "SentForRefund")
+        self._bring()
+        self.house.apply()
+        assert _shown(refund) == ("SUCCEEDED", False)
+
+    def _fail(self, refund: str, word: str, record_type: str) -> None:
+        self.house.sandbox.says(refund, word)
+        self.house.sandbox.books(refund, record_type)
+        if self.road == "webhook":
+            self.since[refund] = self.house.clock()
+            self._bring()
+        else:
+            self.failed.add(refund)
+            self.house.lose_webhooks()
+
+    def _until(self, moment: dt.datetime) -> None:
+        """Every day has its report. The ticker's turns are sparser where nothing waits: what is measured can only be
+        too long."""
+        while (now := self.house.clock()) < moment:
+            hurried = TICKER if self.road == "webhook" else 10 * TICKER
+            step = hurried if self.since else DAY / 2
+            # `apply` itself takes a millisecond.
+            self.house.clock.advance(seconds=(min(now + step, moment, self.report_at) - now).total_seconds() - 0.001)
+            self.house.apply()
+            if self.house.clock() >= self.report_at:
+                self._write_report()
+            if self.house.clock() >= self.refused_until:
+                self.house.sandbox.clear_faults()
+            self.house.look_after_reports()
+            self._check()
+
+    def _write_report(self) -> None:
+        """It is announced by a webhook like any other; where that comes, the report itself is what may be refused."""
+        from refunds.models import ReportState, StatusReport
+
+        self.house.sandbox.write_reports()
+        self._bring()
+        self.house.apply()
+        # The payment accounting alone has to do: not every merchant has a settlement report read here.
+        StatusReport.objects.filter(name__startswith="settlement").update(state=ReportState.SUPERSEDED)
+        self.report_at += DAY
+        self.since |= dict.fromkeys(self.failed, self.house.clock())
+        self.failed.clear()
+        self.refused_until = self.house.clock() + dt.timedelta(hours=self.rng.choice(REFUSED_FOR_HOURS))
+        self.house.sandbox.fault("status", processor="adyen", path="^/reports", status=503)
+
+    def _bring(self) -> None:
+        for delivery in self.house.sandbox.deliveries_due():
+            assert self.house.post(delivery) == 200
+
+    def _check(self) -> None:
+        promised = TICKER if self.road == "webhook" else DAY
+        for refund, since in [*self.since.items()]:
+            waited = self.house.clock() - since
+            status, returned = _shown(refund)
+            if status == "FAILED":
+                assert returned
+                self.waits.append(waited)
+                del self.since[refund]
+            assert waited <= promised, f"{refund}: failed, not shown {waited} after its {self.road}"
+
+
+def _shown(refund: str) -> tuple[str, bool]:
+    from refunds.models import Refund
+
+    row = Refund.objects.get(connector_refund_id=refund)
+    return row.status, row.returned_after_success

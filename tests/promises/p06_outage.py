@@ -5,9 +5,16 @@ fetched and imported by command. Whoever heals is killed in the middle of every 
 written and before it commits, and started again. The sandbox is the oracle: for the processor that cannot be asked it
 is the latest of the webhooks that were heard and of the bookings that stand in its reports.
 
-Shown to fail by: committing the place in a report before its facts (bookings are missed); committing the cursor of the
-change feed before its page, with creation windows switched off (a failure is missed; with them on they make up for it);
-reading SentForRefund as PENDING (refunds step back).
+An outage begins half a day before anybody notices, so that the overlap of a backfill has something to find. The
+backfill alone dies before each of its statements on each of its pages, which is after the one before, commit included:
+also between two transactions, if there were two. What it listed is held against the truth as soon as it has ended,
+before the change feed or creation windows may mend it.
+
+Shown to fail, right after the backfill, by: committing its cursor first and its page in a later transaction (pages
+are missing); an OVERLAP of 0 (the refunds of the unnoticed half day are). Shown to fail later by: committing the place
+in a report before its facts (bookings are missed); committing the cursor of the change feed before its page, with
+creation windows switched off (a failure is missed; with them on they make up for it); reading SentForRefund as PENDING
+(refunds step back).
 """
 
 from __future__ import annotations
@@ -19,7 +26,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,9 +49,12 @@ START = dt.datetime(2026, 1, 5, 8, 0, tzinfo=dt.UTC)
 REPORT_KEY = "report-api-key"
 _A_DAY = {"smoke": 4, "full": 160}
 _FACTS_AT_ONCE = {"smoke": 10, "full": 500}
+_ON_A_PAGE = {"smoke": 10, "full": 100}
 _TURNS_A_DAY = 2
+_OVERLAP = dt.timedelta(hours=24)
+"""What is promised of a backfill: it begins so much earlier than it was asked to."""
 _PROGRESS = re.compile(
-    r'UPDATE "refunds_(backfill|accountpolling|creationwindow|statusreport)" '
+    r'UPDATE "refunds_(accountpolling|creationwindow|statusreport)" '
     r'SET (?=.*"(cursor|changes_cursor|offset)" =)'
 )
 """The statement that remembers how far it came: the last one before a page or a batch is committed."""
@@ -64,9 +74,11 @@ class _Outages:
     """One world with two outages in it."""
 
     def __init__(self, house: House, clock: Any, size: str, seed: int) -> None:
+        from connectors.processors import stripe
         from refunds.services import report_import
 
         report_import.FACTS_AT_ONCE = _FACTS_AT_ONCE[size]
+        stripe.Stripe.largest_page = _ON_A_PAGE[size]
         self.clock = clock
         self.a_day = _A_DAY[size]
         self.processors = itertools.cycle(("stripe", "adyen"))
@@ -87,7 +99,8 @@ class _Outages:
         )
         self.heard: set[str] = set()
         self.kills: Counter[str] = Counter()
-        self.lost = 0
+        self.deaths = Deaths()
+        self.lost = self.backfilled = self.pages = 0
 
     def run(self) -> list[str]:
         from refunds import services
@@ -96,16 +109,24 @@ class _Outages:
         with services.processors_replaced_by(self.sandbox.transport()), tempfile.TemporaryDirectory() as folder:
             self._days(6, up=True)
             for days in (3, 31):
-                down_at = self._now()
+                self._days(0.5, up=False)
+                noticed_at = self._now()
                 self._days(days, up=False)
-                self._heal(down_at, Path(folder))
+                self._heal(noticed_at, Path(folder))
                 figures.append(f"down for {days} days: {self._figures()}")
                 self._days(2, up=True)
             figures.append(f"two days later: {self._figures()}")
         assert self.sandbox.world.money_moving_attempts == []
         killed = ", ".join(f"{count} at {what}" for what, count in sorted(self.kills.items()))
-        assert set(self.kills) == {"backfill", "accountpolling", "creationwindow", "statusreport"}, killed
-        return [*figures, f"webhooks lost {self.lost:,}; killed in the middle: {killed}"]
+        assert set(self.kills) == {"accountpolling", "creationwindow", "statusreport"}, killed
+        assert self.pages > 4, f"{self.pages} pages are too few to lose one in the middle"
+        assert self.deaths.count > 5 * self.pages, f"only {self.deaths.count} deaths over {self.pages} pages"
+        return [
+            *figures,
+            f"backfill alone: {self.pages} pages, {self.deaths.count:,} deaths, before every statement; right "
+            f"after it {self.backfilled:,} refunds, differences to the truth 0",
+            f"webhooks lost {self.lost:,}; killed in the middle: {killed}",
+        ]
 
     def _now(self) -> dt.datetime:
         from django.utils import timezone
@@ -114,8 +135,8 @@ class _Outages:
 
     # Time.
 
-    def _days(self, days: int, *, up: bool) -> None:
-        for turn in range(days * _TURNS_A_DAY):
+    def _days(self, days: float, *, up: bool) -> None:
+        for turn in range(int(days * _TURNS_A_DAY)):
             for _ in range(self.a_day // _TURNS_A_DAY):
                 self.sandbox.start_refund(next(self.processors))
             self.clock.shift(dt.timedelta(days=1) / _TURNS_A_DAY)
@@ -162,11 +183,11 @@ class _Outages:
 
     # Healing.
 
-    def _heal(self, down_at: dt.datetime, folder: Path) -> None:
-        self._until_it_ends(lambda: _command("backfill", "stripe-sandbox", "--since", down_at.isoformat()))
+    def _heal(self, noticed_at: dt.datetime, folder: Path) -> None:
+        self._backfill(noticed_at)
         self._until_it_ends(self._poll)
         self.sandbox.write_reports()
-        for number, report in enumerate(self._unread_reports(down_at)):
+        for number, report in enumerate(self._unread_reports(noticed_at)):
             if number % 2:
                 path = folder / report.name
                 path.write_text(report.content)
@@ -174,6 +195,27 @@ class _Outages:
             else:
                 self._until_it_ends(partial(self._fetch, self._address(report.name)))
         self._turn()
+
+    def _backfill(self, since: dt.datetime) -> None:
+        """Killed and begun again until one is finished, in no time: nothing that was read can have changed since."""
+        from refunds.models import Backfill
+
+        pages = 0
+        while (row := Backfill.objects.filter(since=since).first()) is None or row.finished_at is None:
+            if row is not None and row.pages > pages:
+                pages = row.pages
+                self.deaths.begin_a_page()
+            with self.deaths.next_one():
+                _command("backfill", "stripe-sandbox", "--since", since.isoformat())
+        self.pages += row.pages
+        listed = [
+            record
+            for record in self.sandbox.truth()
+            if record.processor == "stripe" and record.created_at >= since - _OVERLAP
+        ]
+        found = differences(listed, self._stage, others=True)
+        assert not found, f"right after the backfill: {len(found)} of {len(listed)} differ, such as {found[:5]}"
+        self.backfilled += len(listed)
 
     def _fetch(self, url: str) -> None:
         """By its address; where that was cut short, the worker goes on with it."""
@@ -244,11 +286,43 @@ class _Outages:
         return not self.heard.isdisjoint(state.event_ids)
 
 
+class Deaths:
+    """Dies before the first statement, begun again before the second, and so on until a page is done: so the process
+    has died at every place of every page."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._place = 0
+
+    def begin_a_page(self) -> None:
+        self._place = 0
+
+    @contextmanager
+    def next_one(self) -> Iterator[None]:
+        """One life, which ends one statement later than the last one on this page, or with its work done."""
+        from django.db import connection
+
+        self._place += 1
+        statements = itertools.count(1)
+
+        def execute(go_on: Any, *statement: Any) -> Any:
+            # Dead is dead: nothing that is tried on the way out reaches the database.
+            if next(statements) >= self._place:
+                raise Killed
+            return go_on(*statement)
+
+        with connection.execute_wrapper(execute), suppress(Killed):
+            yield
+            return
+        self.count += 1
+
+
 _CARDS = ("--account", "adyen-sandbox")
 
 
-def differences(truth: list[TruthRecord], stage_of: Callable[[TruthRecord], str]) -> list[str]:
-    """Every refund that is not shown as it should be; one that nobody told anything of must not be shown at all."""
+def differences(truth: list[TruthRecord], stage_of: Callable[[TruthRecord], str], *, others: bool = False) -> list[str]:
+    """Every refund that is not shown as it should be; one that nobody told anything of must not be shown at all, and
+    none may be shown that is not in `truth`, unless there may be `others`."""
     from refunds.models import Refund
 
     ours = {refund.connector_refund_id: refund for refund in Refund.objects.all()}
@@ -260,7 +334,7 @@ def differences(truth: list[TruthRecord], stage_of: Callable[[TruthRecord], str]
             found.append(f"{record.refund_id} ({record.life}): shown {_shown(refund)}, true {wanted}")
         elif refund and refund.processor_minor_amount not in (record.amount_minor, None):
             found.append(f"{record.refund_id}: {refund.processor_minor_amount} instead of {record.amount_minor}")
-    return found + [f"{refund_id}: invented" for refund_id in ours]
+    return found + [f"{refund_id}: invented" for refund_id in ours if not others]
 
 
 def _shown(refund: Refund | None) -> tuple[str, str] | None:

@@ -1,8 +1,9 @@
 """P8: a refund that was sent, failed and was processed again under the same reference ends as succeeded.
 
 Adyen signs neither the date nor an event id, so the second REFUND has the very same signed part as the first one; a
-receiver that takes the signature, or the reference, for the event's identity throws it away. Meant to catch:
-deduplicating by `signed_digest` instead of the item's whole content.
+receiver that takes the signature, or the reference, for the event's identity throws it away.
+
+Shown able to fail by: deduplicating by what is signed instead of by the item's whole content.
 """
 
 from __future__ import annotations

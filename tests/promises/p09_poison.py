@@ -1,8 +1,11 @@
 """P9 One delivery in a hundred is poison of one of six kinds, while real workers apply the stream.
 
 Each is parked with a reason after five attempts, the others are hardly slower than in a stream without poison, and a
-replay after the fix applies all. Meant to catch: reading in the worker's own process instead of a child that goes first
-(`survived` yielding its items at once): the worker dies, and its batch waits for the lease to end.
+replay after the fix applies all. The first that ends its worker takes that worker's batch with it, which has a second
+attempt; from then on a child process goes first, and no other delivery loses one.
+
+Shown able to fail by: what a dead worker held waiting for the end of its lease (`inbox.release_dead` doing nothing);
+readings without a limit of time.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from tests.house.inbox import signed, stripe_event
 from tests.house.poison import BUGS
 
 TITLE = "Poison is isolated: parked after five attempts, the others' p95 at most doubled, replayed after the fix"
-SIZES = {"smoke": (60, 10), "full": (60, 100)}
+SIZES = {"smoke": (60, 30), "full": (60, 100)}
 """Deliveries a second, for so many seconds."""
 ATTEMPTS = 5
 PARKED_WITHIN_SECONDS = 120.0
@@ -80,7 +83,7 @@ def _stream(address: str, run: str, count: int, per_second: int, poison: dict[in
         for received_at, finished_at in harmless.values_list("received_at", "finished_at")
         if finished_at is not None
     )
-    assert not harmless.filter(attempts__gt=1).exists(), "poison cost another delivery an attempt"
+    assert not harmless.filter(attempts__gt=2).exists(), "poison cost another delivery two attempts"
     return took[int(len(took) * 0.95)]
 
 

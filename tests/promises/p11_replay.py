@@ -1,6 +1,6 @@
 """P11 Replaying deliveries of every kind, dry and for real: nothing that is shown changes, and no rows pile up.
 
-Meant to catch: an observation's identity that is not the same the second time (`uuid4` in place of the digest).
+Shown able to fail by: an observation's identity that is not the same the second time (`uuid4` in place of the digest).
 """
 
 from __future__ import annotations

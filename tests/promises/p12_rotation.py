@@ -1,6 +1,6 @@
 """P12 Secrets are rotated at two web servers under load: nothing signed with a good secret is refused, old ones end.
 
-Meant to catch: a rotation that retires the old secret at once (`overlap` ignored in WebhookEndpoint.rotate).
+Shown able to fail by: a rotation that retires the old secret at once (`overlap` ignored in WebhookEndpoint.rotate).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A poll's lateness is the time from when a refund was due until its processor's answer stood in the database.
 
 Shown able to fail by: the ticker starting a task for each account, polled by itself (fourteen that hang hold both
-workers). Meant to catch: a breaker that opens after 50 failures.
+workers); a breaker that opens after 50 failures.
 """
 
 from __future__ import annotations
@@ -155,7 +155,13 @@ class Trial:
         for account in [self.healthy, *self.others]:
             AccountPolling.objects.update_or_create(
                 account=account,
-                defaults={"next_changes_at": later, "failures": 0, "paused_until": None, "tokens": 1000.0},
+                defaults={
+                    "next_changes_at": later,
+                    "next_settlement_at": later,
+                    "failures": 0,
+                    "paused_until": None,
+                    "tokens": 1000.0,
+                },
             )
             for day in (today, today + dt.timedelta(days=1)):
                 CreationWindow.objects.get_or_create(account=account, day=day, defaults={"next_list_at": later})

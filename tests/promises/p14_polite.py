@@ -4,8 +4,7 @@ The practice processor limits itself, answers 429 with Retry-After, and notes ev
 had named. One that was on its way when the answer was given is not impatient: it came within ON_ITS_WAY_SECONDS. (The
 first of a row of impatient ones is never excused by this, so neither is the row.)
 
-Shown able to fail by: people's questions sent whatever the processor said. Meant to catch: an answer that ends the
-wait.
+Shown able to fail by: people's questions sent whatever the processor said; an answer that ends the wait.
 """
 
 from __future__ import annotations
@@ -81,7 +80,7 @@ def _make_due(processors: Any, account: Any, *, count: int) -> list[int]:
             for n in range(count)
         ]
     )
-    AccountPolling.objects.create(account=account, next_changes_at=later)
+    AccountPolling.objects.create(account=account, next_changes_at=later, next_settlement_at=later)
     for day in (now.date(), later.date()):
         CreationWindow.objects.create(account=account, day=day, next_list_at=later)
     rows = [

@@ -1,8 +1,9 @@
 """P16 Two workers, many refunds due: the processor is asked exactly once about each.
 
 In the full run a worker is killed in the middle as well: then only what was under way at that moment, one round of at
-most `AT_ONCE` questions, may be asked again. Meant to catch: an account's lease that everybody gets
-(`AccountPolling.take_lease` answering True).
+most `AT_ONCE` questions, may be asked again.
+
+Shown able to fail by: an account's lease that everybody gets (`AccountPolling.take_lease` answering True).
 """
 
 from __future__ import annotations
@@ -49,8 +50,9 @@ def _ask_all(house: House, processors: Processors, count: int, *, seconds: float
     from refunds.models import Refund
 
     made = processors.do(lambda sandbox: _start_refunds(sandbox, count))
-    _make_due(processors.accounts["stripe"], made)
-    waiting = Refund.objects.filter(connector_refund_id__in=made, next_poll_at__isnull=False)
+    due_at = _make_due(processors.accounts["stripe"], made)
+    # What is still pending, or waits for its ARN, is put off once it was asked about.
+    waiting = Refund.objects.filter(connector_refund_id__in=made, next_poll_at__lte=due_at)
     for worker in house.workers:
         worker.start()
     until, killed = time.monotonic() + seconds, False
@@ -71,14 +73,15 @@ def _start_refunds(sandbox: Any, count: int) -> list[str]:
     return [sandbox.start_refund("stripe", created_at=long_ago).refund_id for _ in range(count)]
 
 
-def _make_due(account: Any, refunds: list[str]) -> None:
+def _make_due(account: Any, refunds: list[str]) -> dt.datetime:
     from django.utils import timezone
 
     from refunds.models import AccountPolling, CreationWindow, Refund
 
     now, later = timezone.now(), timezone.now() + dt.timedelta(days=1)
     AccountPolling.of(account)
-    AccountPolling.objects.filter(account=account).update(next_changes_at=later, lease="", lease_until=None)
+    polling = AccountPolling.objects.filter(account=account)
+    polling.update(next_changes_at=later, next_settlement_at=later, lease="", lease_until=None)
     day = now.date() - dt.timedelta(days=200)
     CreationWindow.objects.bulk_create(
         [CreationWindow(account=account, day=day + dt.timedelta(days=n), next_list_at=later) for n in range(202)],
@@ -95,6 +98,7 @@ def _make_due(account: Any, refunds: list[str]) -> None:
             for number, refund in enumerate(refunds)
         ]
     )
+    return now
 
 
 def _ring(account_id: int) -> None:

@@ -1,8 +1,9 @@
 """P18. `SECRET_KEY` and the field key are changed process by process while deliveries come and refunds are registered.
 
 In the middle some processes have the old keys and some the new. It has been seen to fail: without
-REFUNDDASH_SECRET_KEY_FALLBACKS everybody is signed out. Meant to catch: the old field key taken away before
-`keys rotate`.
+REFUNDDASH_SECRET_KEY_FALLBACKS everybody is signed out; where `keys rotate` and `keys check` see the first batch only,
+customers cannot be read; with a ring that opens with its newest key alone, and with the old field key taken away before
+`keys rotate`, that command fails.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ import secrets
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from tests.house import House, Process, Processors, Sender, check_nothing_lost
 from tests.house.session import session_cookie
+
+if TYPE_CHECKING:
+    from refunds.models import Refund
 
 TITLE = "Keys rotate without loss: SECRET_KEY and the field key changed under load, nothing stuck, nothing unreadable"
 SIZES = {"smoke": (30, 30), "full": (2_000, 100)}
@@ -39,7 +44,8 @@ def run(size: str, seed: int) -> list[str]:
             _roll(house, SECRET_KEY=new_secret, SECRET_KEY_FALLBACKS="", FIELD_KEYS=new_field)
             sender.wait_for(200, since=time.monotonic(), seconds=20)
         counts = check_nothing_lost(sender)
-        assert set(sender.statuses()) == {200}, sender.statuses()
+        # A connection that a stopping web cut is P33's matter; what counts here is that nobody was refused for a key.
+        assert set(sender.statuses()) - {0} == {200}, sender.statuses()
         assert not _signed_in(house.urls[0], cookie), "the old SECRET_KEY still signs somebody in"
         checked = house.manage("keys", "check").stdout
         readable = _readable(new_field)
@@ -96,7 +102,16 @@ def _readable(field_key: str) -> int:
 
     with override_settings(FIELD_KEYS=[field_key]):
         sealed = Refund.objects.exclude(sealed_customer=None)
-        return sum(refund.customer["name"].startswith("Ada ") for refund in sealed.iterator())
+        return sum(_opens(refund) for refund in sealed.iterator())
+
+
+def _opens(refund: Refund) -> bool:
+    from connectors.keyring import CannotOpen
+
+    try:
+        return str(refund.customer["name"]).startswith("Ada ")
+    except CannotOpen:
+        return False
 
 
 def _signed_in(url: str, cookie: str) -> bool:

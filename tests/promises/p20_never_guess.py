@@ -134,7 +134,7 @@ def _make_due(road: str) -> None:
 
     now = timezone.now()
     later = now + dt.timedelta(days=1)
-    AccountPolling.objects.update(next_changes_at=now if road == "changes" else later)
+    AccountPolling.objects.update(next_changes_at=now if road == "changes" else later, next_settlement_at=later)
     CreationWindow.objects.update(next_list_at=now if road == "list" else later)
     Refund.objects.update(next_poll_at=now if road == "get" else None)
 

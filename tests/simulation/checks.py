@@ -1,4 +1,7 @@
-"""What must hold after every step, and at the end. Each check is counted; the first that fails stops the run."""
+"""What must hold after every step, and at the end. Each check is counted; the first that fails stops the run.
+
+The numbers are the promise's own: taken from the product they would agree with whatever it does.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,6 @@ from connectors.models import ConnectorAccount
 from connectors.sandbox.truth import TruthRecord
 from refunds import history
 from refunds.models import Observation, OutboxEvent, Refund
-from refunds.polling import DAILY_UNTIL, WEEKLY_UNTIL
 from refunds.services import rows
 from tests.simulation.trace import Broken, Trace
 
@@ -23,6 +25,25 @@ _FOLDED = (
 )  # fmt: skip
 _WATCHED = ("id", "connector_refund_id", *_STATE, "as_of", "attribute_keys", "unrecognized_since", "checked_at")
 CLAIMED = ("0" * 35, "9" * 35)
+
+DAY, WEEK = dt.timedelta(days=1), dt.timedelta(days=7)
+SEEN_WITHIN_A_DAY_UNTIL, SEEN_WITHIN_A_WEEK_UNTIL = dt.timedelta(days=30), dt.timedelta(days=180)
+"""P5: how old a refund may be."""
+BREAKER_AFTER_FAILURES = 5
+"""P13: in a row."""
+
+FOLD = "P2 state is the fold of the log"
+BACKWARDS = "P4 never backwards"
+GUESSED = "P20 a failed question writes no status"
+SEEN_IN_A_DAY = "P5 a change is seen within a day"
+SEEN_IN_A_WEEK = "P5 a change of an old refund is seen within a week"
+TRUE = "P3, P6 shown is true at rest"
+ASKED_ONCE = "P16 asked once for each due time"
+BREAKER = "P13 the breaker is open after five failures"
+NOTHING_LEFT = "P13 an account that answers has nothing overdue"
+PATIENT = "P14 nobody asks before Retry-After"
+CHECKS = (FOLD, BACKWARDS, GUESSED, SEEN_IN_A_DAY, SEEN_IN_A_WEEK, TRUE, ASKED_ONCE, BREAKER, NOTHING_LEFT, PATIENT)
+"""Every check there is: a run in which one was never made has shown nothing of its promise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +77,7 @@ class Checks:
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
         self._before: dict[int, Shown] = {}
-        self.made: Counter[str] = Counter()
+        self.made: Counter[str] = Counter(dict.fromkeys(CHECKS, 0))
 
     def after_step(self) -> None:
         """P4 for every refund; P2, the fold and the outbox, for those that changed."""
@@ -73,7 +94,7 @@ class Checks:
         self._before = now
 
     def _never_backwards(self, before: Shown, now: Shown) -> None:
-        self.made["P4 never backwards"] += 1
+        self.made[BACKWARDS] += 1
         if now.winning_key < before.winning_key:
             raise Broken(
                 "P4", f"the winning key fell from {before.winning_key} to {now.winning_key}", refund=now.refund
@@ -83,7 +104,7 @@ class Checks:
 
     def is_its_fold(self, pk: int) -> None:
         """P2: the row is what its log adds up to, and each change of it was announced once, in order."""
-        self.made["P2 state is the fold of the log"] += 1
+        self.made[FOLD] += 1
         refund = Refund.objects.get(pk=pk)
         observations = list(refund.observations.all())
         for column, folded in _fold(observations).items():
@@ -94,11 +115,12 @@ class Checks:
 
     def _announced_once(self, refund: Refund) -> None:
         events = list(OutboxEvent.objects.filter(refund=refund).order_by("id"))
-        keys = [event.winning_key for event in events]
+        keys = [(event.winning_key, event.returned_after_success) for event in events]
         said = [(event.stage, event.status, event.returned_after_success) for event in events]
         chain = all(then.previous_stage == event.stage for event, then in pairwise(events))
         chain = chain and all(one != then for one, then in pairwise(said))
-        if keys != sorted(set(keys)) or not chain or (events and events[-1].stage != refund.stage):
+        shown = (refund.stage, refund.status, refund.returned_after_success)
+        if keys != sorted(set(keys)) or not chain or (said and said[-1] != shown):
             told = [f"{e.previous_stage}->{e.stage} {e.winning_key}" for e in events]
             raise Broken("P2", f"announced {told}, shown {refund.stage}", refund=refund.connector_refund_id)
 
@@ -109,7 +131,7 @@ class Checks:
         for pk, shown in all_shown(account).items():
             if not all_failed and shown.refund not in failed:
                 continue
-            self.made["P20 a failed question writes no status"] += 1
+            self.made[GUESSED] += 1
             if pk not in before:
                 raise Broken("P20", "a failed question invented it", refund=shown.refund)
             if before[pk].state != shown.state:
@@ -121,11 +143,12 @@ class Checks:
         """P5 while nothing is wrong: what is true since a day (a week for refunds older than thirty days) is shown."""
         ours = {shown.refund: shown for shown in self._before.values()}
         for record in truth:
-            self.made["P5 a reversal is seen in time"] += 1
             age = now - record.created_at
-            allowed = dt.timedelta(days=1 if age < DAILY_UNTIL else 7) + slack
-            if age >= WEEKLY_UNTIL or now - max(record.changed_at, calm_since) <= allowed:
+            young = age < SEEN_WITHIN_A_DAY_UNTIL
+            allowed = (DAY if young else WEEK) + slack
+            if age >= SEEN_WITHIN_A_WEEK_UNTIL or now - max(record.changed_at, calm_since) <= allowed:
                 continue
+            self.made[SEEN_IN_A_DAY if young else SEEN_IN_A_WEEK] += 1
             shown = ours.get(record.refund_id)
             if shown is None or shown.status != record.status:
                 status = shown.status if shown else "nothing"
@@ -136,7 +159,7 @@ class Checks:
         """P3 and P6 when everything has come to rest: what is shown is the truth, of every refund and no other."""
         ours = {refund.connector_refund_id: refund for refund in Refund.objects.all()}
         for record in truth:
-            self.made["P3, P6 shown is true at rest"] += 1
+            self.made[TRUE] += 1
             refund = ours.pop(record.refund_id, None)
             if refund is None:
                 raise Broken("P6", "never heard of", refund=record.refund_id)

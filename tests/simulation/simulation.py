@@ -6,7 +6,7 @@ import datetime as dt
 import random
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,11 +20,11 @@ from connectors.sandbox.courier import Habits, OutgoingDelivery
 from connectors.sandbox.initiator import OutgoingRegistration
 from connectors.sandbox.sandbox import Sandbox
 from connectors.sandbox.truth import TruthRecord
-from refunds import polling, services, tasks
+from refunds import services, tasks
 from refunds.facts import Standing
 from refunds.models import AccountPolling, ApiToken, Observation, Refund, Scope
 from tests.house.processors import ADYEN_KEY, STRIPE_KEY, STRIPE_SECRET, open_account
-from tests.simulation.checks import Checks, all_shown
+from tests.simulation.checks import ASKED_ONCE, BREAKER, BREAKER_AFTER_FAILURES, NOTHING_LEFT, Checks, all_shown
 from tests.simulation.clock import OneClock, one_clock
 from tests.simulation.interruptions import Interruptions
 from tests.simulation.trace import Broken, Trace
@@ -35,6 +35,10 @@ NORTH, SOUTH, ADYEN = "stripe-sandbox", "stripe-south", "adyen-sandbox"
 _SOUTH_KEY, _SOUTH_SECRET = "sk_test_south", "whsec_south"
 _REVERSALS = tuple(dt.timedelta(hours=hours) for hours in (1, 9 * 24, 35 * 24, 90 * 24))
 _LONGEST_CALM_STEP = dt.timedelta(hours=12)
+_LONGEST_PAUSE = dt.timedelta(hours=1)
+"""Of the breaker, and of an account whose key was rejected."""
+_AWAY = dt.timedelta(days=40)
+"""Nobody works at the end of a world, so that the refunds of the smallest one are old enough for a weekly look."""
 _REST = dt.timedelta(days=9)
 """Longer than the week after which even half-year-old refunds are looked at again."""
 
@@ -70,7 +74,7 @@ class Simulation:
         self.seed = seed
         self.plan = plan or Plan()
         self.rng = random.Random(seed)
-        self.weather = Weather(self.rng)
+        self.weather = Weather(self.rng, fails=NORTH)
         self.figures = Figures()
         self.counts = self.figures.counts
         self.asked_for: Counter[tuple[str, str, str]] = Counter()
@@ -90,7 +94,7 @@ class Simulation:
             self.interruptions.second_worker = self._second_worker
             self.trace.note(f"seed {self.seed}")
             self._open_house()
-            self.wire = Wire({NORTH: self.north, SOUTH: self.south}, clock, self.trace)
+            self.wire = Wire({NORTH: self.north, SOUTH: self.south}, clock, self.trace, self.checks.made)
             with services.processors_replaced_by(self.wire), self.interruptions.installed():
                 self._live()
                 self._come_to_rest()
@@ -125,24 +129,35 @@ class Simulation:
 
     def _live(self) -> None:
         end = self.clock() + dt.timedelta(days=self.plan.days)
+        self._storm(self.weather.surely_at)
         while self.clock() < end:
-            self._storm()
             self._calm(dt.timedelta(days=self.rng.choice((2, 2, 3, 9))))
+            self._storm(self.weather.storm_at)
+        self._be_away()
 
-    def _storm(self) -> None:
+    def _storm(self, begin_at: Callable[[Sandbox], list[str]]) -> None:
         """A few days in which something is wrong: with a processor, our clock, the post, or our own processes."""
         until = self.clock() + dt.timedelta(hours=self.rng.choice((12, 24, 48)))
         self.lost, self.receiver_is_down = self.rng.choice((0.2, 0.6)), self.rng.random() < 0.2
         for sandbox in self.sandboxes:
-            if self.rng.random() < 0.8:
-                for line in self.weather.storm_at(sandbox):
-                    self.trace.note(f"fault at {sandbox.config.stripe.account}: {line}")
+            for line in begin_at(sandbox):
+                self.trace.note(f"fault at {sandbox.config.stripe.account}: {line}")
         if self.rng.random() < 0.3:
             self._step_clock(self.weather.clock_error())
         self.interruptions.crash_share = self.rng.choice((0.002, 0.004, 0.01))
         self.interruptions.second_worker_share = self.rng.choice((0.01, 0.05))
         while self.clock() < until:
             self._step(self.rng.choice((5, 61, 900, 3600, 3 * 3600, 8 * 3600)))
+
+    def _be_away(self) -> None:
+        """The house is closed for longer than a month, and what was said meanwhile is not said again."""
+        self.trace.note("the house is closed")
+        self.clock.advance(seconds=_AWAY.total_seconds())
+        self._reverse()
+        self.lost, self.receiver_is_down = 1.0, False
+        for sandbox in self.sandboxes:
+            for delivery in sandbox.deliveries_due():
+                self._deliver(sandbox, delivery)
 
     def _calm(self, length: dt.timedelta) -> None:
         """Nothing is wrong any more, and what is shown must become true in the promised time."""
@@ -153,7 +168,7 @@ class Simulation:
         self._step_clock(dt.timedelta(0))
         self.trace.note("calm")
         # What the breaker, the hourly probe of a rejected key and a dead worker's lease still hold up.
-        calm_since = self.clock() + polling.REJECTED_PROBE_EVERY
+        calm_since = self.clock() + _LONGEST_PAUSE
         until = self.clock() + length
         while self.clock() < until:
             self._step(self.rng.choice((61, 3 * 3600, 6 * 3600, 12 * 3600)))
@@ -323,7 +338,7 @@ class Simulation:
         for asked in turn:
             if not asked.refund:
                 continue
-            self.checks.made["P16 asked once for each due time"] += 1
+            self.checks.made[ASKED_ONCE] += 1
             # What a hint made due during the turn is asked once in it.
             due_at = f"due {due[asked.refund]}" if asked.refund in due else f"turn {self.counts['turns']}"
             key = (account.name, asked.refund, due_at)
@@ -334,8 +349,8 @@ class Simulation:
     def _breaker(self, account: ConnectorAccount, turn: list[Asked]) -> None:
         """P13: an account that failed five times in a row is left alone."""
         state = AccountPolling.of(account)
-        if turn and self.wire.failures_in_a_row[account.name] >= polling.BREAKER_AFTER_FAILURES:
-            self.checks.made["P13 the breaker is open after five failures"] += 1
+        if turn and self.wire.failures_in_a_row[account.name] >= BREAKER_AFTER_FAILURES:
+            self.checks.made[BREAKER] += 1
             self.counts["breaker openings"] += 1
             if not state.paused(timezone.now()):
                 raise Broken("P13", f"{account.name} failed {state.failures} times and is not paused")
@@ -346,7 +361,7 @@ class Simulation:
         cut_short = took >= dt.timedelta(seconds=services.polling.BUDGET_SECONDS)
         if state.lease or cut_short or state.paused(timezone.now()) or any(asked.failed for asked in turn):
             return
-        self.checks.made["P13 an account that answers has nothing overdue"] += 1
+        self.checks.made[NOTHING_LEFT] += 1
         self.counts["turns while another account failed"] += any(
             failures and name != account.name for name, failures in self.wire.failures_in_a_row.items()
         )

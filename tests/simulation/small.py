@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
 from django.test import Client
 
 from connectors import webhooks
+from connectors.contract import Secret
+from connectors.processors.adyen.settings import Credentials
 from connectors.sandbox.config import AdyenAccount, SandboxConfig, StripeAccount
 from connectors.sandbox.courier import OutgoingDelivery
 from connectors.sandbox.sandbox import Sandbox
@@ -16,20 +19,27 @@ from refunds import services, tasks
 from tests.house.processors import ADYEN_KEY, open_account
 from tests.simulation.clock import OneClock, one_clock
 
+_REPORT_KEY = "report-api-key"
+
 
 class SmallHouse:
     """Our side and the processors, all in this process. Nothing happens but what the test says."""
 
-    def __init__(self, clock: OneClock, *, seed: int, **settings: Any) -> None:
+    def __init__(self, clock: OneClock, *, seed: int, **wanted: Any) -> None:
         stripe_path, self.stripe = open_account("stripe", name="stripe-sandbox", requests_per_second=1000)
         adyen_path, self.adyen = open_account("adyen", name="adyen-sandbox", requests_per_second=1000)
         config = SandboxConfig(
             stripe=StripeAccount(webhook_url=stripe_path),
-            adyen=AdyenAccount(webhook_url=adyen_path, hmac_keys=[ADYEN_KEY]),
-        )
-        settings.setdefault("requests_per_second", None)
+            adyen=AdyenAccount(
+                webhook_url=adyen_path, hmac_keys=[ADYEN_KEY], report_base_url=settings.SANDBOX_URL,
+                report_api_key=_REPORT_KEY,
+            ),
+        )  # fmt: skip
+        self.adyen.credentials = Credentials(api_key=Secret(_REPORT_KEY))
+        self.adyen.save()
+        wanted.setdefault("requests_per_second", None)
         self.clock = clock
-        self.sandbox = Sandbox(config, seed=seed, clock=clock, **settings)
+        self.sandbox = Sandbox(config, seed=seed, clock=clock, **wanted)
         self._client = Client(SERVER_NAME="127.0.0.1")
 
     def post(self, delivery: OutgoingDelivery) -> int:
@@ -56,9 +66,16 @@ class SmallHouse:
         for account_id in tasks.accounts_due():
             tasks.poll_account(account_id)
 
+    def look_after_reports(self) -> None:
+        """What the ticker starts for status reports: download those whose turn it is, import what is here."""
+        for report_id in services.reports_to_fetch():
+            tasks.fetch_report(report_id)
+        for report_id in services.reports_to_import():
+            tasks.import_report(report_id)
+
 
 @contextmanager
-def small_house(*, seed: int, **settings: Any) -> Iterator[SmallHouse]:
+def small_house(*, seed: int, **wanted: Any) -> Iterator[SmallHouse]:
     """Use inside `tests.house.House(database="sqlite")`, without group commit; empties its database first."""
     import logging
 
@@ -67,6 +84,6 @@ def small_house(*, seed: int, **settings: Any) -> Iterator[SmallHouse]:
     call_command("flush", interactive=False, verbosity=0)
     logging.disable(logging.CRITICAL)
     with one_clock() as clock:
-        house = SmallHouse(clock, seed=seed, **settings)
+        house = SmallHouse(clock, seed=seed, **wanted)
         with services.processors_replaced_by(house.sandbox.transport()):
             yield house

@@ -23,13 +23,27 @@ _PATHS = {
 class Weather:
     """Draws faults from a shuffled deck of all kinds, so that none is long in coming."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, *, fails: str) -> None:
+        """`fails` is the account that answers nothing in the first storm; the others ask us to wait."""
         self._rng = rng
+        self._fails = fails
         self._deck: list[str] = []
 
     def storm_at(self, sandbox: Sandbox) -> list[str]:
-        """Switch one to three faults on; what to note of them."""
+        """Switch one to three faults on, or none; what to note of them."""
+        if self._rng.random() < 0.2:
+            return []
         drawn = [self._draw() for _ in range(self._rng.choice((1, 2, 3)))]
+        return self._begin(sandbox, drawn)
+
+    def surely_at(self, sandbox: Sandbox) -> list[str]:
+        """The first storm of every world, in which the checks of the breaker and of Retry-After are surely made."""
+        silent = sandbox.config.stripe.account == self._fails
+        failing = {"kind": "status", "status": 503} if silent else {"kind": "rate_limit", "retry_after": 900}
+        return self._begin(sandbox, [{**failing, "processor": "stripe", "path": "", "probability": 1.0}])
+
+    @staticmethod
+    def _begin(sandbox: Sandbox, drawn: list[dict[str, Any]]) -> list[str]:
         for fault in drawn:
             sandbox.fault(**fault)
         return [f"{fault['kind']} x{fault['probability']} on {fault['path'] or 'everything'}" for fault in drawn]

@@ -12,6 +12,7 @@ import httpx
 
 from connectors.sandbox.sandbox import Sandbox
 from connectors.transport import READ_SECONDS
+from tests.simulation.checks import PATIENT
 from tests.simulation.clock import OneClock
 from tests.simulation.trace import Broken, Trace
 
@@ -32,13 +33,14 @@ class Asked:
 class Wire(httpx.AsyncBaseTransport):
     """Routes each request to the sandbox that knows its key. `turn` holds what was asked since it was last cleared."""
 
-    def __init__(self, sandboxes: Mapping[str, Sandbox], clock: OneClock, trace: Trace) -> None:
-        """`sandboxes` by our account's name."""
+    def __init__(self, sandboxes: Mapping[str, Sandbox], clock: OneClock, trace: Trace, made: Counter[str]) -> None:
+        """`sandboxes` by our account's name; `made` counts the checks."""
         self._sandboxes = sandboxes
         self._carriers = {name: sandbox.transport() for name, sandbox in sandboxes.items()}
         self._by_key = {sandbox.config.stripe.api_key: name for name, sandbox in sandboxes.items()}
         self._clock = clock
         self._trace = trace
+        self._made = made
         self._asks = 0
         self._told_to_wait: dict[str, tuple[int, dt.datetime]] = {}
         self._answered: Counter[str] = Counter()
@@ -90,5 +92,9 @@ class Wire(httpx.AsyncBaseTransport):
     def _refuse_impatience(self, name: str, request: httpx.Request) -> None:
         """P14. What was put together with the question that was told to wait is under way already."""
         asks, until = self._told_to_wait.get(name, (0, None))
-        if until is not None and asks < self._asks and self._clock() < until:
+        if until is None or asks == self._asks:
+            return
+        self._made[PATIENT] += 1
+        if self._clock() < until:
             raise Broken("P14", f"{name} was asked {request.url.path} {until - self._clock()} before Retry-After")
+        del self._told_to_wait[name]
