@@ -8,6 +8,7 @@ SANDBOX_PORT ?= 8765
 SIZE ?= full
 ARGS ?=
 SEED ?=
+MONTH ?=
 P ?=
 UV := var/tools/uv
 
@@ -17,14 +18,14 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(
 # Said outright, so that a production .env beside this file is left alone.
 DEVELOPMENT := REFUNDDASH_DEBUG=1 REFUNDDASH_ALLOWED_HOSTS=127.0.0.1,localhost REFUNDDASH_REDIS_URL= \
 	REFUNDDASH_SANDBOX_URL=http://127.0.0.1:$(SANDBOX_PORT) WEB_PORT=$(PORT) SANDBOX_PORT=$(SANDBOX_PORT) \
-	PYTHONUNBUFFERED=1
+	PYTHONUNBUFFERED=1 $(if $(MONTH),SANDBOX_BEGINS="--month $(MONTH)")
 SQLITE := REFUNDDASH_DATABASE_URL=$${REFUNDDASH_DATABASE_URL:-sqlite:///var/refunddash.sqlite3}
 PYTEST := $(PY) -m pytest -n auto
 TEMPLATES := git ls-files -z --cached --others --exclude-standard '*.html' | xargs -0
 # Without the project's own options, which leave these folders out.
 PYTEST_ALONE := $(PY) -m pytest -o addopts="--strict-markers --strict-config -ra"
 
-.PHONY: help run test lint format types postgres-test browser-test external-test promises crash-test simulate bench screenshots lock clean
+.PHONY: help run test lint format types postgres-test browser-test external-test promises crash-test simulate month demo-month bench screenshots lock clean
 
 help: ## List what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,8 +69,14 @@ promises: $(VENV)/.dev ## Try to prove each promise of docs/promises.md wrong (P
 crash-test: $(VENV)/.dev ## kill -9 everything, again and again, and look for what was lost (SIZE=smoke, SEED=)
 	@$(PY) -m tests.crash --size $(SIZE) $(if $(SEED),--seed $(SEED))
 
+demo-month: $(VENV)/.run ## Beside `make run MONTH=500`: hand in that month's files and books, and compare
+	@$(DEVELOPMENT) $(SQLITE) REFUNDDASH_LOG_LEVEL=ERROR $(PY) manage.py demo --month
+
 simulate: $(VENV)/.dev ## Months of both processors in one process under a virtual clock (SEED=, SIZE=smoke)
 	@$(PY) -m tests.simulation --size $(SIZE) $(if $(SEED),--seed $(SEED))
+
+month: $(VENV)/.dev ## A month of both processors with planted differences, all of them found (SEED=, SIZE=smoke)
+	@$(PY) -m tests.month --size $(SIZE) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 bench: $(VENV)/.dev ## Measure on PostgreSQL (SIZE=smoke for a short run)
 	@POSTGRES_OPTIONS="-c fsync=on" .ci/with-postgres $(PY) -m tests.benchmarks --size $(SIZE) $(ARGS)
@@ -78,7 +85,7 @@ screenshots: $(VENV)/.dev ## Make the pictures in docs/ (needs Chromium)
 	@$(SQLITE) $(PYTEST_ALONE) tests/browser/screenshots.py $(ARGS)
 
 lock: $(UV)/.made ## Pin every dependency with its hashes (UPGRADE=1 for newer versions)
-	$(call compile,--extra dev pyproject.toml,dev)
+	$(call compile,--extra dev --extra parquet pyproject.toml,dev)
 	$(call compile,--constraints requirements/dev.lock pyproject.toml,run)
 	$(call compile,requirements/localstripe.in,localstripe)
 

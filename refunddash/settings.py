@@ -82,6 +82,9 @@ INSTALLED_APPS = [
     "django_structlog",
     "connectors",
     "refunds",
+    "refunds.reconciliation",
+    "refunds.exports",
+    "refunds.cases",
 ]
 
 MIDDLEWARE = [
@@ -127,7 +130,8 @@ def _database() -> dict[str, Any]:
         settings["OPTIONS"] = {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536; "
+            "PRAGMA recursive_triggers=ON;",
         }
         # A file, not shared memory: that one locks differently from what runs in production.
         settings["TEST"] = {"NAME": f"{settings['NAME']}.test"}
@@ -219,6 +223,15 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    # Fields of one name and several lists of words: each list by a name of its own.
+    "ENUM_NAME_OVERRIDES": {
+        "ActEnum": "refunds.api.breaks.ACTS",
+        "BreakStateEnum": "refunds.reconciliation.models.BreakState.values",
+        "DecisionStateEnum": "refunds.reconciliation.models.GroupState.values",
+        "GroupActEnum": "refunds.api.breaks.ACTS_OF_A_GROUP",
+        "PeriodState": ["open", "closed", "locked"],
+        "RunStateEnum": "refunds.reconciliation.models.RunState.values",
+    },
 }
 
 # The queue is a doorbell and one ticker; what there is to do stands in our own tables. A task that fails is not
@@ -248,10 +261,25 @@ else:
 KEEP_DELIVERIES_DAYS: int = env.int("KEEP_DELIVERIES_DAYS", default=90)
 """How long applied deliveries stay in the inbox; 0 keeps them for ever."""
 
-STANDSTILL_SECONDS: float = env.float("STANDSTILL_SECONDS", default=300)
+KEEP_NOTES_DAYS: int = env.int("KEEP_NOTES_DAYS", default=730)
+"""How long after it was last edited a note's text is kept; 0 keeps it for ever."""
+
+
+def _standstill_seconds() -> float:
+    seconds = float(env.float("STANDSTILL_SECONDS", default=300))
+    if seconds < 90:
+        raise ImproperlyConfigured(
+            "REFUNDDASH_STANDSTILL_SECONDS must be 90 or more: the ticker ticks once a minute, and would be said "
+            "to stand still between two ticks."
+        )
+    return seconds
+
+
+STANDSTILL_SECONDS = _standstill_seconds()
 """How long neither the ticker nor any worker may have done anything before every page and /readyz say so."""
 
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
+DRAIN_FILE: str = env.str("DRAIN_FILE", default="")
 """What Prometheus must send as `Authorization: Bearer ...` to read /metrics; without it there is no such page."""
 
 WATCHDOG_SECONDS: float = env.float("WATCHDOG_SECONDS", default=150)

@@ -9,7 +9,9 @@ from typing import Any
 import structlog
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
+
+from refunddash.bodies import Body
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "refunddash.settings")
 
@@ -40,6 +42,9 @@ def _receive(request: HttpRequest) -> HttpResponse:
     connector, _, token = request.path_info.removeprefix(WEBHOOKS).partition("/")
     try:
         response = receive(request, connector, token)
+    except UnreadablePostError:
+        # Nobody is there any more, or too many bodies are on their way.
+        response = HttpResponse(status=503, headers={"Retry-After": "5"})
     except Exception:
         # Our own bug, before the delivery was kept: the processor shall send it again.
         log.exception("delivery_not_received", connector=connector)
@@ -59,4 +64,20 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         handler: WSGIHandler = _receiver
     else:
         handler = _probes if path in probes.PROBES else _site
-    return handler(environ, start_response)
+    environ["wsgi.input"] = body = Body(environ["wsgi.input"])
+    answered: list[Any] = []
+
+    def keep(*said: Any) -> Any:
+        answered[:] = said
+
+    answer = handler(environ, keep)
+    if not body.refused:
+        start_response(*answered)
+        return answer
+    # Whatever the handler made of a body that could not be read: it is to be sent again.
+    if close := getattr(answer, "close", None):
+        close()
+    return _try_again(environ, start_response)
+
+
+_try_again = _DirectHandler(lambda _: HttpResponse(status=503, headers={"Retry-After": "5"}))
