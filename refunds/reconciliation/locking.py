@@ -1,8 +1,9 @@
 """What a locked period protects, as triggers of both databases: past every program, also past this one.
 
-Locked is what a closing counted: lines and entries that were booked before the period's end and received by its moment,
-its run's matches and breaks, the decisions it took into account. What comes later is dated later, so no import, no feed
-and no new decision ever meets a lock: it posts to the period that is open.
+Locked is what a closing counted or went by: lines and entries that were booked before the period's end and received by
+its moment, its run with its accounts, matches and breaks, the decisions it took into account and the acts they came of,
+the account's terms. What comes later is dated later, so no import, no feed and no new decision ever meets a lock: it
+posts to the period that is open. A payout's sums are not locked: a line that comes late counts in its own payout.
 
 On PostgreSQL the migration makes the triggers. SQLite rebuilds a table to change it, and refuses to while a trigger of
 another table names it; so there `migrate` takes them away when it begins and makes them when it ends.
@@ -44,12 +45,38 @@ _VOUCHED = (
     f"SELECT 1 FROM {PERIOD} p WHERE p.state = 'locked' AND p.account_id = {{row}}.account_id "
     "AND p.decided_until >= {row}.decided_at"
 )
+_ACTED = (
+    "SELECT 1 FROM reconciliation_breakdecision d JOIN reconciliation_break b ON b.identity = d.identity "
+    f"JOIN {PERIOD} p ON p.run_id = b.run_id AND p.state = 'locked' AND p.decided_until >= d.decided_at "
+    "WHERE d.group_id = {group} UNION ALL "
+    f"SELECT 1 FROM reconciliation_pairdecision d JOIN {PERIOD} p ON p.account_id = d.account_id "
+    "AND p.state = 'locked' AND p.decided_until >= d.decided_at WHERE d.group_id = {group}"
+)
+_AGREED = (
+    f"SELECT 1 FROM {PERIOD} p WHERE p.state = 'locked' AND p.account_id = {{row}}.account_id "
+    "AND p.until > {row}.since"
+)
+_ASIDE = (
+    f"SELECT 1 FROM {PERIOD} p WHERE p.state = 'locked' AND p.account_id = {{row}}.account_id "
+    "AND p.known_until >= {row}.received_at"
+)
 _ITSELF = f"SELECT 1 FROM {PERIOD} p WHERE p.state = 'locked' AND p.run_id = {{row}}.id"
 _OF_CLOSING = "SELECT 1 FROM reconciliation_closing c WHERE c.id = {row}.closing_id AND c.state = 'done'"
 _REOPENED = (
     "SELECT 1 FROM reconciliation_periodevent e WHERE e.period_id = OLD.id AND e.step = 'reopened' "
     "AND e.closing_id = OLD.closing_id"
 )
+_BY_ONE = (
+    "{row}.step = 'reopened' AND NOT EXISTS (SELECT 1 FROM reconciliation_periodevent e "
+    "WHERE e.period_id = {row}.period_id AND e.closing_id = {row}.closing_id AND e.step = 'proposed' "
+    "AND e.by_id <> {row}.by_id AND NOT EXISTS (SELECT 1 FROM reconciliation_periodevent a "
+    "WHERE a.period_id = e.period_id AND a.step IN ('declined', 'reopened') AND a.id > e.id))"
+)
+_ANSWERED_ONCE = (
+    "id", "act", "reason", "text", "breaks", "sums", "chosen", "target", "decided_by_id", "token_id", "decided_at",
+    "undoes_id",
+)  # fmt: skip
+"""What of an act that waits for a second person the answer leaves as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +111,7 @@ def guards(vendor: str) -> list[Guard]:
     distinct = "IS DISTINCT FROM" if vendor == "postgresql" else "IS NOT"
     completed = f"OLD.report_id IS NULL AND {_same(LINE_COLUMNS, distinct)}"
     bounds = _same(("account_id", "since", "until", "closing_id", "run_id", "known_until", "decided_until"), distinct)
+    answered = f"OLD.state = 'waiting' AND {_same(_ANSWERED_ONCE, distinct)}"
     unlocked = f"NEW.state = 'open' AND EXISTS ({_REOPENED})"
     return [
         Guard("settledline", f"EXISTS ({_BOOKED})", f"settled_line {LOCKED}", unless=completed),
@@ -92,9 +120,17 @@ def guards(vendor: str) -> list[Guard]:
         Guard("break", f"EXISTS ({_OF_RUN})", f"break {LOCKED}"),
         Guard("breakdecision", f"EXISTS ({_DECIDED})", f"decision {LOCKED}"),
         Guard("pairdecision", f"EXISTS ({_VOUCHED})", f"decision {LOCKED}"),
+        Guard("decisiongroup", f"EXISTS ({_ACTED.format(group='{row}.id')})", f"decision_group {LOCKED}",
+              events=("UPDATE", "DELETE"), unless=answered),
+        Guard("decisiongroup_accounts", f"EXISTS ({_ACTED.format(group='{row}.decisiongroup_id')})",
+              f"decision_group {LOCKED}"),
+        Guard("accountterms", f"EXISTS ({_AGREED})", f"account_terms {LOCKED}"),
+        Guard("setasideline", f"EXISTS ({_ASIDE})", f"set_aside_line {LOCKED}"),
+        Guard("run_accounts", f"EXISTS ({_OF_RUN})", f"run {LOCKED}"),
         Guard("run", f"EXISTS ({_ITSELF})", f"run {LOCKED}", events=("UPDATE", "DELETE")),
         Guard("openitem", f"EXISTS ({_OF_CLOSING})", f"open_item {APPEND_ONLY}"),
         Guard("closing", "OLD.state = 'done'", f"closing {APPEND_ONLY}", events=("UPDATE", "DELETE")),
+        Guard("periodevent", _BY_ONE, f"period_event {LOCKED}: it is reopened by two people", events=("INSERT",)),
         Guard("periodevent", "TRUE", f"period_event {APPEND_ONLY}", events=("UPDATE", "DELETE")),
         Guard("period", "OLD.state <> 'open'", f"period {LOCKED}, or is closed", events=("DELETE",)),
         Guard("period", "OLD.state = 'locked'", f"period {LOCKED}: it is reopened by two people", events=("UPDATE",),
@@ -171,8 +207,10 @@ def removals(vendor: str) -> Iterator[str]:
 
 
 class AddLocks(Operation):
-    """Make the triggers. A moment for each table, whose rows are not looked at. On SQLite it is `migrate`'s end that
-    makes them."""
+    """Make the triggers, anew where they are: a migration that comes of changed guards lists this again.
+
+    A moment for each table, whose rows are not looked at. On SQLite it is `migrate`'s end that makes them.
+    """
 
     category = OperationCategory.SQL
 
@@ -181,7 +219,7 @@ class AddLocks(Operation):
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         if schema_editor.connection.vendor == "postgresql":
-            for statement in statements("postgresql"):
+            for statement in (*removals("postgresql"), *statements("postgresql")):
                 schema_editor.execute(statement)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:

@@ -21,10 +21,15 @@ from refunds.reconciliation.models import (
     BreakState,
     Closing,
     ClosingState,
+    DecisionGroup,
+    GroupState,
     LineMovement,
+    PairDecision,
     Period,
     PeriodState,
+    Verdict,
 )
+from refunds.reconciliation.reasons import Act
 from refunds.reconciliation.runs import perform as perform_run
 from refunds.reconciliation.runs import start_run
 from tests.factories import UserFactory
@@ -90,6 +95,25 @@ class Books(World):
             identity=found.identity, version=version, state=state, reason="test", decided_by=self.one, decided_at=at
         )
         return decision
+
+    def acted(self, closing: Closing, *, at: dt.datetime) -> None:
+        """One act that is done, with a pair it vouches for, and one that waits for a second person."""
+        done, waiting = Break.objects.filter(run=closing.run).order_by("-id")[:2]
+        for found, state in ((done, GroupState.DONE), (waiting, GroupState.WAITING)):
+            group = DecisionGroup.objects.create(
+                act=Act.RESOLVE, reason="other", text="seen", state=state, decided_by=self.one, decided_at=at
+            )
+            group.accounts.set([self.account])
+            BreakDecision.objects.create(
+                identity=found.identity, version=1, act=Act.RESOLVE, reason="other", group=group, decided_at=at,
+                state=BreakState.RESOLVED if state == GroupState.DONE else BreakState.OPEN,
+                proposes="" if state == GroupState.DONE else BreakState.RESOLVED, decided_by=self.one,
+            )  # fmt: skip
+            if state == GroupState.DONE:
+                PairDecision.objects.create(
+                    account=self.account, item="line:1", pair="refund:1/line:1", version=1, refund_id=1, line_id=1,
+                    verdict=Verdict.ACCEPTED, group=group, decided_at=at,
+                )  # fmt: skip
 
     def locked(self, name: str = "march") -> Period:
         return periods.lock(self.period(name), by=self.one, source="command")

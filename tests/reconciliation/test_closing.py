@@ -15,7 +15,7 @@ from django.db import IntegrityError, connection, transaction
 from connectors.contract import Money, Stage
 from refunds.models import Refund
 from refunds.permissions import Role
-from refunds.reconciliation import locking
+from refunds.reconciliation import deciding, locking
 from refunds.reconciliation.books import Entry, keep_entries
 from refunds.reconciliation.closing import manifest, periods
 from refunds.reconciliation.closing.close import ask_to_close, closings_to_do, perform, verify
@@ -28,15 +28,19 @@ from refunds.reconciliation.models import (
     BreakState,
     Closing,
     ClosingState,
+    DecisionGroup,
     EntryKind,
+    GroupState,
     LedgerEntry,
     LedgerImport,
     Match,
     OpenItem,
+    PairDecision,
     Period,
     PeriodEvent,
     PeriodState,
     Run,
+    SetAsideLine,
     SettledLine,
 )
 from tests.factories import UserFactory
@@ -248,6 +252,7 @@ def test_the_manifest_counts_sums_and_hashes_everything(books: Books, march_clos
         "matches": (3, {}),
         "breaks": (3, {"EUR": 820}),
         "decisions": (0, {}),
+        "pairs": (0, {}),
     }
     assert kept["rollforward"] == march_closed.rollforward
     assert (kept["version"], kept["closed_by"], kept["period_before"]) == (1, "ada", None)
@@ -260,6 +265,29 @@ def test_verifying_finds_nothing_and_then_what_was_changed(books: Books, march_c
     found = {each.what for each in verify(march_closed)}
     assert {"lines, sums", "lines, sha256", "flows, sums", "rollforward"} <= found
     assert "matches, sha256" not in found
+
+
+@pytest.mark.parametrize(
+    ("sql", "what"),
+    [
+        ("UPDATE reconciliation_breakdecision SET act = 'force' WHERE act = 'resolve'", "decisions"),
+        ("UPDATE reconciliation_breakdecision SET was = 'void'", "decisions"),
+        ("UPDATE reconciliation_breakdecision SET decided_by_id = NULL", "decisions"),
+        ("UPDATE reconciliation_pairdecision SET verdict = 'rejected'", "pairs"),
+        ("UPDATE reconciliation_decisiongroup SET act = 'force'", "pairs"),
+    ],
+)
+def test_verifying_finds_what_was_changed_of_a_decision(
+    books: Books, march_closed: Closing, sql: str, what: str
+) -> None:
+    books.acted(march_closed, at=march(10))
+    reopened_by_two(books)
+    again = books.attempt()
+    assert again.state == ClosingState.DONE, again.blockers
+    assert verify(again) == []
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+    assert [each.what for each in verify(again)] == [f"{what}, sha256"]
 
 
 def test_a_manifest_somebody_wrote_over_is_found(books: Books, march_closed: Closing) -> None:
@@ -318,6 +346,9 @@ def test_what_changed_between_close_and_lock_is_noticed(books: Books, march_clos
 @pytest.fixture
 def locked(books: Books, march_closed: Closing) -> Period:
     books.decided(Break.objects.filter(run=march_closed.run).order_by("id")[0], BreakState.RESOLVED, at=march(10))
+    books.acted(march_closed, at=march(10))
+    AccountTerms.objects.create(account=books.account, since=MARCH - 99 * DAY)
+    SetAsideLine.objects.create(account=books.account, line_id="again", same=True, received_at=march(10))
     reopened_by_two(books)
     return_ = books.attempt()
     assert return_.state == ClosingState.DONE, return_.blockers
@@ -348,6 +379,11 @@ RAW = [
     (Match, "state = 1", {}),
     (Break, "minor_amount = 1", {}),
     (BreakDecision, "state = 'void'", {"version": "2"}),
+    (DecisionGroup.accounts.through, "connectoraccount_id = 999", {"connectoraccount_id": "999"}),
+    (PairDecision, "verdict = 'rejected'", {"version": "2"}),
+    (SetAsideLine, "line_id = 'other'", {}),
+    (AccountTerms, "books_below = 5000", {"since": "'2026-02-02 00:00:00+00:00'"}),
+    (Run.accounts.through, "connectoraccount_id = 999", {"connectoraccount_id": "999"}),
 ]
 
 
@@ -363,6 +399,7 @@ def test_raw_sql_is_refused_on_what_is_locked(locked: Period, model: Any, change
     assert list(model.objects.order_by("id").values_list()) == before
 
 
+MODELS = {model._meta.db_table: model for model in apps.get_models(include_auto_created=True)}
 LATER = "'2027-01-01 00:00:00'"
 
 
@@ -390,6 +427,11 @@ if connection.vendor == "sqlite":  # PostgreSQL has no REPLACE.
             ("closing", {"state": "'waiting'"}),
             ("periodevent", {}),
             ("period", {"state": "'open'"}),
+            ("decisiongroup", {}),
+            ("pairdecision", {"decided_at": LATER}),
+            ("setasideline", {"received_at": LATER}),
+            ("accountterms", {"since": LATER}),
+            ("run_accounts", {"run_id": "999"}),
         ],
     )
     def test_a_protected_row_is_not_replaced_by_one_of_its_number(
@@ -399,7 +441,7 @@ if connection.vendor == "sqlite":  # PostgreSQL has no REPLACE.
         connection.cursor().execute("PRAGMA recursive_triggers = OFF")
         try:
             with pytest.raises(IntegrityError) as found, transaction.atomic():
-                connection.cursor().execute(replaced(apps.get_model("reconciliation", name), **changes))
+                connection.cursor().execute(replaced(MODELS[f"reconciliation_{name}"], **changes))
         finally:
             connection.cursor().execute("PRAGMA recursive_triggers = ON")
         assert locking.explained(found.value)
@@ -418,6 +460,8 @@ if connection.vendor == "sqlite":  # PostgreSQL has no REPLACE.
         "UPDATE reconciliation_period SET known_until = since",
         "DELETE FROM reconciliation_period",
         "UPDATE reconciliation_run SET summary = '[]'",
+        "UPDATE reconciliation_decisiongroup SET text = 'another'",
+        "DELETE FROM reconciliation_decisiongroup",
         "UPDATE reconciliation_closing SET manifest = '{}'",
         "DELETE FROM reconciliation_closing WHERE state = 'done'",
         "UPDATE reconciliation_openitem SET minor_amount = 0",
@@ -430,6 +474,36 @@ def test_neither_the_lock_nor_its_record_is_lifted_by_hand(books: Books, locked:
     with pytest.raises(IntegrityError) as found, transaction.atomic():
         connection.cursor().execute(sql)
     assert locking.explained(found.value)
+
+
+FORGED = (
+    "INSERT INTO reconciliation_periodevent (period_id, closing_id, step, by_id, at, reason, source) "
+    "SELECT id, closing_id, '{step}', {by}, since, 'forged', 'page' FROM reconciliation_period"
+)
+
+
+def test_a_reopening_that_another_person_has_not_proposed_is_not_recorded(books: Books, locked: Period) -> None:
+    def forge(step: str, by: int) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(FORGED.format(step=step, by=by))
+
+    with pytest.raises(IntegrityError, match="reopened by two people"):
+        forge("reopened", books.one.pk)
+    forge("proposed", books.one.pk)
+    with pytest.raises(IntegrityError, match="reopened by two people"):
+        forge("reopened", books.one.pk)
+    forge("declined", books.other.pk)
+    with pytest.raises(IntegrityError, match="reopened by two people"):
+        forge("reopened", books.other.pk)
+
+
+def test_an_act_that_waited_when_the_period_was_locked_is_still_answered(books: Books, locked: Period) -> None:
+    [waiting] = DecisionGroup.objects.filter(state=GroupState.WAITING)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        DecisionGroup.objects.filter(pk=waiting.pk).update(state=GroupState.APPROVED, text="another")
+    assert deciding.decline(waiting, by=books.other, text="No, it is not.").state == GroupState.DECLINED
+    with pytest.raises(IntegrityError, match="belongs to a locked period"), transaction.atomic():
+        DecisionGroup.objects.filter(pk=waiting.pk).update(answer_text="another")
 
 
 def test_refunds_and_observations_stay_free(books: Books, locked: Period) -> None:

@@ -54,7 +54,12 @@ _BREAK = (
     "code", "parties", "account_id", *_ABOUT, "minor_amount", "currency", "expected_at", "age", "detail", "identity",
 )  # fmt: skip
 _MATCH = (*_ABOUT, "by", "state", "rule_version")
-_DECISION = ("identity", "version", "state", "reason", "text", "decided_by_id", "decided_at", "seconded_by_id")
+_DECISION = (
+    "identity", "version", "act", "was", "state", "proposes", "reason", "text", "decided_by_id", "token_id",
+    "decided_at", "seconded_by_id",
+)  # fmt: skip
+_PAIR = ("item", "version", "pair", "verdict", "state", "decided_at")
+_ACT = ("act", "reason", "text", "decided_by_id", "token_id")
 _FLOW = ("item", "label", "line_id", "currency", "kind", "minor_amount", "at")
 _STATE = ("item", "label", "at", "currency", *COLUMNS)
 
@@ -79,6 +84,13 @@ TABLES: Mapping[str, Table] = {
         f"SELECT {', '.join(_DECISION)} FROM reconciliation_breakdecision WHERE decided_at <= %(decided_now)s "
         "AND identity IN (SELECT identity FROM reconciliation_break WHERE run_id = %(of_run)s)",
         ("identity", "version"),
+    ),
+    "pairs": Table(
+        (*_PAIR, *_ACT),
+        f"SELECT {', '.join(f'd.{name}' for name in _PAIR)}, {', '.join(f'g.{name}' for name in _ACT)} "
+        "FROM reconciliation_pairdecision d JOIN reconciliation_decisiongroup g ON g.id = d.group_id "
+        "WHERE d.account_id = %(account)s AND d.decided_at <= %(decided_now)s",
+        ("item", "version"),
     ),
 }  # fmt: skip
 OF_A_RUN = ("matches", "breaks")
