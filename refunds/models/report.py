@@ -21,6 +21,12 @@ PART_BYTES = 1024 * 1024
 REFUSED_LATELY = dt.timedelta(days=7)
 """How long a file somebody handed in, or a foreign address, that was refused is worth a line."""
 
+REPORT_COUNTS = (
+    "offset", "line", "rows", "facts", "settled", "set_aside", "other", "not_ours", "unreadable", "not_recorded",
+    "changed",
+)  # fmt: skip
+"""How far a report was read and what came of it."""
+
 
 class ReportSource(models.TextChoices):
     UPLOAD = "upload", "uploaded"
@@ -155,6 +161,11 @@ class StatusReport(models.Model):
         if self.state == ReportState.IMPORTED:
             return 100
         return self.offset * 100 // self.size_bytes if self.size_bytes else 0
+
+    @property
+    def can_be_tried_again(self) -> bool:
+        """Whether its file is here although nothing, or not all, of it was imported."""
+        return self.state in (ReportState.REFUSED, ReportState.GIVEN_UP) and self.parts.exists()
 
     def take(self, *, seconds: float) -> bool:
         """Become the one who works on it, for so long; False where somebody else does or it is not its turn."""

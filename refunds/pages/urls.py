@@ -56,6 +56,7 @@ urlpatterns = [
     path("exports/<int:pk>/delete/", exports.delete, name="export_delete"),
     path("status-reports/", status_reports.status_reports, name="status_reports"),
     path("status-reports/<int:pk>/", status_reports.status_report, name="status_report"),
+    path("status-reports/<int:pk>/again/", status_reports.status_report_again, name="status_report_again"),
     path("ledger/", ledger.ledger, name="ledger"),
     path("ledger/<int:pk>/", ledger.ledger_import, name="ledger_import"),
     path("periods/", periods.periods, name="periods"),

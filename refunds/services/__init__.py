@@ -35,6 +35,7 @@ from refunds.services.reports import (
     report_at,
     report_kept,
     reports_to_fetch,
+    try_again,
 )
 from refunds.services.syncing import SyncResult, get_refund, sync_refund
 from refunds.services.texts import TextChangedMeanwhile, TextRefused, newest_version, texts_of, write_text
@@ -100,6 +101,7 @@ __all__ = [
     "take_over_from_the_dead",
     "take_step",
     "texts_of",
+    "try_again",
     "undismiss_deliveries",
     "verify_fold",
     "verify_sample",

@@ -32,7 +32,7 @@ from connectors.contract import (
 from connectors.models import ConnectorAccount
 from connectors.transport import MAXIMUM_DOWNLOAD_BYTES
 from refunds.models import Alert, AlertKind, ReportSource, ReportState, StatusReport, StatusReportPart
-from refunds.models.report import PART_BYTES
+from refunds.models.report import PART_BYTES, REPORT_COUNTS
 from refunds.services import asking
 
 log = structlog.get_logger(__name__)
@@ -99,14 +99,17 @@ def report_at(account: ConnectorAccount, url: str) -> StatusReport:
 def keep_report(account: ConnectorAccount, name: str, file: IO[bytes], *, source: ReportSource) -> KeptReport:
     """Keep a file that somebody hands in; it is imported by the worker, or by whoever calls `import_report`.
 
-    MalformedReport where its header already shows that it is none of the reports that are read; NotSupported where
-    the processor has none.
+    One whose header already shows that it is none of the reports that are read is kept as refused, with the reason,
+    for another try. MalformedReport where it is too large to be kept, NotSupported where the processor has no reports.
     """
-    _look_at_header(account, file)
+    wrong = _wrong_from_the_start(account, file)
     receiving = StatusReport.objects.create(
         account=account, name=name[:255], source=source, state=ReportState.RECEIVING
     )
     kept = _store(receiving, file)
+    if wrong and not kept.known:
+        _refuse_at_once(kept.report, f"{name}: {wrong}")
+        return kept
     if kept.known:
         _let_go(receiving, kept.report)
         return kept
@@ -128,13 +131,49 @@ def _let_go(receiving: StatusReport, same: StatusReport) -> None:
     receiving.write(state=ReportState.SUPERSEDED, finished_at=timezone.now())
 
 
-def _look_at_header(account: ConnectorAccount, file: IO[bytes]) -> None:
+def _wrong_from_the_start(account: ConnectorAccount, file: IO[bytes]) -> str:
+    """What the header shows of a file that is none of the reports that are read; empty where it is one."""
     connector = account.connector_class
     if not connector.supports("read_report"):
         raise NotSupported(f"{connector.label} has no report files that are read here")
     beginning = file.read(PART_BYTES)
     file.seek(0)
-    next(iter(connector().read_report(ReportLines.of(beginning))), None)
+    try:
+        next(iter(connector().read_report(ReportLines.of(beginning))), None)
+    except MalformedReport as error:
+        return str(error)
+    return ""
+
+
+def _refuse_at_once(report: StatusReport, reason: str) -> None:
+    """Whoever handed it in is waiting for the answer; the same file refused before is not listed twice."""
+    report.write(state=ReportState.REFUSED, finished_at=timezone.now(), error=reason[:500])
+    same = StatusReport.objects.filter(account=report.account, digest=report.digest, state=ReportState.REFUSED)
+    same.exclude(pk=report.pk).update(state=ReportState.SUPERSEDED)
+
+
+def try_again(report: StatusReport) -> bool:
+    """Have a file that was refused, or given up, imported anew; False where it is not here any more, or not needed.
+
+    A refused one is read from its beginning: nothing of it was kept. One that was given up goes on where it stopped.
+    """
+    ended = StatusReport.objects.filter(pk=report.pk, parts__isnull=False)
+    again = {"state": ReportState.STORED, "attempts": 0, "error": "", "finished_at": None, "lease": ""}
+    again["next_attempt_at"] = timezone.now()
+    from_the_start = {"foreign_account": "", **dict.fromkeys(REPORT_COUNTS, 0)}
+    try:
+        with transaction.atomic(durable=True):
+            refused = ended.filter(state=ReportState.REFUSED)
+            taken = StatusReport.objects.filter(pk__in=refused).update(**again, **from_the_start)
+            if taken:
+                report.row_errors.all().delete()
+            else:
+                given_up = ended.filter(state=ReportState.GIVEN_UP)
+                taken = StatusReport.objects.filter(pk__in=given_up).update(**again)
+    except IntegrityError:
+        return False
+    report.refresh_from_db()
+    return bool(taken)
 
 
 def _store(report: StatusReport, file: IO[bytes], *, alive: Callable[[], None] = lambda: None) -> KeptReport:

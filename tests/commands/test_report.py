@@ -105,7 +105,6 @@ def test_an_announced_report_is_fetched_by_its_number(run: Run, account: Connect
     ("arguments", "reason"),
     [
         pytest.param(("import", "/nowhere/x.csv", "--account", "cards"), "cannot be read: No such file", id="no file"),
-        pytest.param(("import", "manage.py", "--account", "cards"), "manage.py: line 1: by its", id="no report"),
         pytest.param(("import", "manage.py", "--account", "nobody"), "no account 'nobody'", id="no account"),
         pytest.param(("fetch", "--account", "cards", "--id", "4711"), "cards has no report 4711", id="no such number"),
         pytest.param(("fetch", "--account", "cards", "--url", "https://evil.example/x"), "not one of", id="elsewhere"),
@@ -115,6 +114,19 @@ def test_what_is_wrong_is_said(run: Run, arguments: tuple[str, ...], reason: str
     with pytest.raises(CommandError, match=reason):
         run("report", *arguments)
     assert not StatusReport.objects.exists()
+
+
+def test_a_file_that_is_no_report_is_kept_and_can_be_tried_again(run: Run) -> None:
+    with pytest.raises(CommandError, match=r"manage.py: line 1: by its .* The file is kept: `report again (\d+)`"):
+        run("report", "import", "manage.py", "--account", "cards")
+    report = StatusReport.objects.get()
+    with pytest.raises(CommandError, match="line 1: by its"):
+        run("report", "again", str(report.pk))
+    report.parts.all().delete()
+    with pytest.raises(CommandError, match="or its file is gone: hand it in anew"):
+        run("report", "again", str(report.pk))
+    with pytest.raises(CommandError, match="there is no report 4711"):
+        run("report", "again", "4711")
 
 
 def test_a_settlement_file_says_what_was_booked(run: Run, tmp_path: Path) -> None:

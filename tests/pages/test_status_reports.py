@@ -76,11 +76,31 @@ def test_the_same_file_again_leads_to_what_came_of_it_and_says_so(finance: Perso
         (b"", "line 1: the file is empty"),
     ],
 )
-def test_a_file_that_is_no_report_is_refused_at_once(finance: Person, content: bytes, reason: str) -> None:
+def test_a_file_that_is_no_report_is_refused_at_once_and_listed(
+    finance: Person, queue: list[Any], content: bytes, reason: str
+) -> None:
     response = upload(finance, content)
-    assert response.status_code == 400
-    assert f"{NAME}: {reason}" in response.content.decode()
-    assert not StatusReport.objects.exists()
+    report = StatusReport.objects.get()
+    assert response["Location"] == f"/status-reports/{report.pk}/"
+    assert f"{NAME}: {reason}" in finance.page(response["Location"])
+    assert NAME in finance.page("/status-reports/")
+    assert queue == []
+
+
+def test_a_refused_file_is_tried_again_from_its_page(finance: Person, queue: list[Any]) -> None:
+    upload(finance, accounting([accounting_row("R1", merchant="Nobody")]))
+    report = StatusReport.objects.get()
+    services.import_report(report)
+    page = finance.page(f"/status-reports/{report.pk}/")
+    assert "Try again" in page
+    ConnectorAccount.objects.update(processor_account="Nobody")
+    answer = finance.client.post(f"/status-reports/{report.pk}/again/")
+    assert answer["Location"] == f"/status-reports/{report.pk}/"
+    assert len(queue) == 2
+    services.import_report(StatusReport.objects.get())
+    assert "Try again" not in finance.page(f"/status-reports/{report.pk}/")
+    finance.client.post(f"/status-reports/{report.pk}/again/")
+    assert "nothing to try again" in finance.page(f"/status-reports/{report.pk}/")
 
 
 def test_a_report_that_was_refused_says_why_and_what_to_do(finance: Person) -> None:

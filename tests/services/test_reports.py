@@ -257,17 +257,55 @@ def test_a_state_that_may_have_been_cut_short_is_not_imported(account: Connector
     ("content", "reason"),
     [(b"", "the file is empty"), (b"a,b\n1,2\n", "no payment accounting or settlement"), (b"\xff\xfe", "not UTF-8")],
 )
-def test_a_file_that_is_no_report_is_refused_before_anything_is_kept(
+def test_a_file_that_is_no_report_is_refused_at_once_and_kept_with_the_reason(
     account: ConnectorAccount, content: bytes, reason: str
 ) -> None:
-    with pytest.raises(MalformedReport, match=reason):
-        kept(account, content)
-    assert not StatusReport.objects.exists()
+    report = kept(account, content).report
+    assert (report.state, report.size_bytes) == (ReportState.REFUSED, len(content))
+    assert report.error.startswith(f"{NAME}: line 1: ")
+    assert reason in report.error
+    assert b"".join(report.content(0)) == content
+    assert services.reports_to_import() == []
+
+
+def test_a_file_that_is_refused_twice_is_listed_once(account: ConnectorAccount) -> None:
+    kept(account, b"a,b\n1,2\n")
+    newest = kept(account, b"a,b\n1,2\n").report
+    assert StatusReport.objects.get(state=ReportState.REFUSED) == newest
 
 
 def test_another_processors_report_is_refused_with_the_name_of_the_right_one() -> None:
-    with pytest.raises(MalformedReport, match="no payout reconciliation"):
-        kept(AccountFactory.create(), accounting([]))
+    assert "no payout reconciliation" in kept(AccountFactory.create(), accounting([])).report.error
+
+
+def test_a_refused_file_is_imported_as_it_was_kept_once_the_account_is_corrected(account: ConnectorAccount) -> None:
+    report = imported(account, accounting([accounting_row("R1", merchant="Nobody"), accounting_row("R2", merchant="")]))
+    assert report.state == ReportState.REFUSED
+    account.processor_account = "Nobody"
+    account.save()
+    assert services.try_again(report)
+    again = StatusReport.objects.get()
+    services.import_report(again)
+    assert (again.state, again.rows, again.not_ours, again.error) == (ReportState.IMPORTED, 2, 0, "")
+    assert not services.try_again(again)
+
+
+def test_a_file_that_was_given_up_goes_on_where_it_stopped(account: ConnectorAccount) -> None:
+    report = kept(account, accounting([accounting_row("R1"), accounting_row("R2")])).report
+    StatusReport.objects.update(state=ReportState.GIVEN_UP, attempts=9, error="broken", offset=99, line=2, rows=1)
+    assert services.try_again(report)
+    assert (report.state, report.line, report.attempts, report.error) == (ReportState.STORED, 2, 0, "")
+
+
+def test_a_file_that_is_gone_or_came_again_meanwhile_is_not_tried_again(account: ConnectorAccount) -> None:
+    report = imported(account, accounting([accounting_row("R1", merchant="Nobody")]))
+    kept(account, accounting([accounting_row("R1", merchant="Nobody")]), "another.csv")
+    assert not services.try_again(report)
+    report.parts.all().delete()
+    StatusReport.objects.exclude(pk=report.pk).delete()
+    assert not services.try_again(report)
+    report.refresh_from_db()
+    assert report.state == ReportState.REFUSED
 
 
 def test_a_lost_webhooks_reversal_is_seen_with_the_next_report(account: ConnectorAccount) -> None:

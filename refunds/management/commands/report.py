@@ -38,6 +38,8 @@ class Command(BaseCommand):
         listing.add_argument("--account", metavar="NAME", help="only of this account")
         listing.add_argument("--state", choices=ReportState.values, help="only in this state")
         listing.add_argument("--limit", type=whole_number, default=50, help="how many at most (50)")
+        again = actions.add_parser("again", help="import a file anew that was refused or given up, as it was kept")
+        again.add_argument("id", type=whole_number, help="its number in the list")
         fetch = actions.add_parser("fetch", help="download a report now and import it")
         fetch.add_argument("--account", metavar="NAME", required=True, help="whose report it is")
         which = fetch.add_mutually_exclusive_group(required=True)
@@ -45,7 +47,7 @@ class Command(BaseCommand):
         which.add_argument("--url", help="the address at the processor")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
-        {"import": self._import, "list": self._list, "fetch": self._fetch}[action](options)
+        {"import": self._import, "list": self._list, "fetch": self._fetch, "again": self._again}[action](options)
 
     def _import(self, options: dict[str, Any]) -> None:
         account, path = account_named(options["account"]), options["file"]
@@ -61,6 +63,14 @@ class Command(BaseCommand):
             self.stdout.write(f"This very file was imported already on {when} ({kept.report.name}); nothing was done.")
             return
         self._finish(kept.report)
+
+    def _again(self, options: dict[str, Any]) -> None:
+        report = StatusReport.objects.filter(pk=options["id"]).select_related("account").first()
+        if report is None:
+            raise CommandError(f"there is no report {options['id']}; see `manage.py report list`")
+        if not services.try_again(report):
+            raise CommandError(f"{report.name} is {report.get_state_display()}, or its file is gone: hand it in anew")
+        self._finish(report)
 
     def _fetch(self, options: dict[str, Any]) -> None:
         account = account_named(options["account"])
@@ -100,6 +110,8 @@ class Command(BaseCommand):
         for error in report.row_errors.all()[:_FIRST_ERRORS]:
             place = f"line {error.line}, {error.column}" if error.column else f"line {error.line}"
             self.stderr.write(f"{place}: {error.reason}")
+        if report.state == ReportState.REFUSED and report.can_be_tried_again:
+            raise CommandError(f"{report.error} The file is kept: `report again {report.pk}` tries it once more.")
         if report.state != ReportState.IMPORTED and report.error:
             raise CommandError(report.error)
         if report.state == ReportState.SUPERSEDED:
