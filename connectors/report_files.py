@@ -16,6 +16,7 @@ from connectors.vocabulary import RowError
 
 LONGEST_LINE_BYTES = 256 * 1024
 _AS_IT_WAS_MADE = "Import the file exactly as the processor made it, not one that a spreadsheet has saved."
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _NO_LINE_END = (
     "the file ends here without a line end, so it may have been cut off within this row. Import the whole file; if "
     "the processor really ends its files so, add a line end and import it again"
@@ -174,6 +175,10 @@ class ReportTable:
         if not self._lines.last_was_ended:
             raise MalformedReport("the file ends in the middle of its header. Download it again.", line=1)
         names = tuple(name.strip() for name in cells)
+        if len(names) == 1 and (wrong := next((mark for mark in _SEPARATORS if mark in names[0]), "")):
+            raise MalformedReport(
+                f"the columns are separated by {_SEPARATORS[wrong]}, not by commas. {_AS_IT_WAS_MADE}", line=1
+            )
         twice = next((name for name in names if name and names.count(name) > 1), "")
         if twice:
             raise MalformedReport("this column is there twice. Configure the report anew.", line=1, column=twice)

@@ -300,7 +300,7 @@ def test_a_column_that_is_missing_is_named(missing: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"automatic_payout_id,gross,fee\npo_1,1.00,0.10\n", b"Psp Reference;Record Type\n1;2\n", b"%PDF-1.7\n"]
+    "content", [b"automatic_payout_id,gross,fee\npo_1,1.00,0.10\n", b"id,Record Type\n1,2\n", b"%PDF-1.7\n"]
 )
 def test_another_kind_of_file_is_refused_with_the_names_of_the_right_ones(content: bytes) -> None:
     with pytest.raises(MalformedReport, match="no payment accounting or settlement detail report"):

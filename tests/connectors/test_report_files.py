@@ -87,6 +87,7 @@ def test_with_the_line_end_it_is_believed() -> None:
         pytest.param("a,b\n1,2\n".encode("utf-16"), 1, "byte 1 of the line is not UTF-8", id="UTF-16"),
         pytest.param(b"a,a\n1,2\n", 1, "column a: this column is there twice", id="a column twice"),
         pytest.param(b'a,b\n1,"2\n' + b"3,4\n" * 50_000, 2, "never closes", id="a quote that never closes"),
+        pytest.param(b"a;b\n1;2\n", 1, "separated by semicolons, not by commas", id="saved by a spreadsheet"),
         pytest.param(b'"a\nb",c\n', 1, "the header goes over several lines", id="a header over two lines"),
     ],
 )

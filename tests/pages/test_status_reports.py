@@ -72,7 +72,7 @@ def test_the_same_file_again_leads_to_what_came_of_it_and_says_so(finance: Perso
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"a;b\n1;2\n", "line 1: by its columns this is no payment accounting or settlement detail report"),
+        (b"a,b\n1,2\n", "line 1: by its columns this is no payment accounting or settlement detail report"),
         (b"", "line 1: the file is empty"),
     ],
 )
