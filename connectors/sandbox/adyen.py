@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from connectors.sandbox.config import AdyenAccount
+from connectors.sandbox.config import ADYEN, AdyenAccount
 from connectors.sandbox.exchange import Request, Response, json_response
 from connectors.sandbox.world import World
 
@@ -43,7 +43,7 @@ class AdyenApi:
         if mine[kind] != owner:
             return _error(403, "Not allowed to access this report")
         report = self._world.reports.get(name)
-        if report is None:
+        if report is None or report.processor != ADYEN:
             return _error(404, "Report not found")
         headers = {"Content-Type": "text/csv; charset=utf-8", "Content-Disposition": f'attachment; filename="{name}"'}
         return Response(200, headers, report.content.encode())

@@ -59,7 +59,7 @@ def _file(name: str, columns: Iterable[str], rows: Iterable[Row], now: dt.dateti
     writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return ReportFile(name, now, text.getvalue())
+    return ReportFile(ADYEN, name, now, text.getvalue())
 
 
 def _common(account: AdyenAccount, payment: Payment) -> Row:

@@ -164,6 +164,7 @@ class Payout:
 class ReportFile:
     """A file of a processor's, kept as it was written; Stripe's are named by their id."""
 
+    processor: str
     name: str
     written_at: dt.datetime
     content: str

@@ -167,6 +167,6 @@ def publish(world: World, content: str) -> str:
     """Let a report that somebody had made be downloaded, and announce it; its file's id."""
     at, number = whole_second(world.now()), world.next_number("event")
     file_id = identifiers.stripe_id("file", identifiers.seeded(world.seed, "file", number))
-    world.reports[file_id] = ReportFile(file_id, at, content)
+    world.reports[file_id] = ReportFile(STRIPE, file_id, at, content)
     _emit(world, None, "reporting.report_run.succeeded", at, number, file_id)
     return file_id

@@ -244,3 +244,12 @@ def test_downloads_that_are_not_permitted_are_refused(
     sandbox: Sandbox, headers: dict[str, str], path: str, status: int
 ) -> None:
     assert sandbox.handle("GET", f"/reports/download/{path}", headers).status == status
+
+
+def test_a_file_of_another_processor_is_none_of_adyens(sandbox: Sandbox, clock: VirtualClock) -> None:
+    sandbox.start_refund("stripe")
+    clock.advance(days=20)
+    sandbox.write_reports()
+    [name] = [name for name in sandbox.world.reports if name.startswith("file_")]
+    path = f"/reports/download/MerchantAccount/SandboxMerchant/{name}"
+    assert sandbox.handle("GET", path, {"X-API-Key": "report-api-key"}).status == 404
