@@ -55,9 +55,14 @@ class Side:
         return next((cell for cell in self.cells if cell.name == name), Cell(name))
 
 
-def strip(parties: Parties, account: ConnectorAccount, *, settlement: bool) -> list[Side]:
-    """The four sides. `settlement`: whether settlement and bank may be seen."""
+def strip(
+    parties: Parties, account: ConnectorAccount, *, settlement: bool, candidates: Sequence[object] = ()
+) -> list[Side]:
+    """The four sides. `settlement`: whether settlement and bank may be seen; `candidates`: refunds it could mean."""
     books, processor = _books(parties, account), _processor(parties.refund)
+    if candidates and not parties.refund:
+        could_be = _counted(len(candidates), "refund", "refunds")
+        processor = Side("Processor", absent=f"It could be {could_be} that the processor has told us of: see below.")
     if not (parties.refund or parties.entries or parties.lines):
         books = Side("Our books", absent=_OF_A_PAYOUT)
         processor = Side("Processor", absent=_OF_A_PAYOUT)

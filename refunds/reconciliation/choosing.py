@@ -153,7 +153,7 @@ def page_of(wanted: Wanted, accounts: QuerySet[ConnectorAccount], *, after: Plac
         found = _after(_of_accounts(breaks_in(wanted, run, accounts), speaks_for), after if after and after.run == run
                        else None)  # fmt: skip
         missing = size + 1 - len(rows)
-        rows += list(found.select_related("account", "refund", "run")[:missing])
+        rows += list(found.select_related("account", "refund", "run", "line", "entry", "payout")[:missing])
         if len(rows) > size:
             last = rows[size - 1]
             return Page(rows[:size], Place(last.run_id, last.code, last.pk))

@@ -140,7 +140,11 @@ def guards(vendor: str) -> list[Guard]:
 
 # Making and removing them.
 
-_IN_BULK: Mapping[str, str] = {"settledline": _BOOKED, "ledgerentry": _BOOKED, "match": _OF_RUN, "break": _OF_RUN}
+_ANY_OF_RUN = f"SELECT 1 FROM {PERIOD} p WHERE p.state = 'locked' AND p.run_id IN (SELECT run_id FROM fresh)"
+_ANY_BOOKED = f"SELECT 1 FROM fresh n WHERE EXISTS ({_BOOKED.format(row='n')})"
+_IN_BULK: Mapping[str, str] = {
+    "settledline": _ANY_BOOKED, "ledgerentry": _ANY_BOOKED, "match": _ANY_OF_RUN, "break": _ANY_OF_RUN,
+}  # fmt: skip
 """Tables that are filled by hundreds of rows a statement: PostgreSQL looks at all rows of one insert together."""
 
 
@@ -175,8 +179,7 @@ def _of_postgres(guard: Guard, event: str) -> Iterator[str]:
     name, table = _name(guard, event), f"reconciliation_{guard.table}"
     refuse = f"RAISE EXCEPTION USING ERRCODE = 'restrict_violation', MESSAGE = '{guard.says}'"
     if event == "INSERT" and guard.table in _IN_BULK:
-        found = f"EXISTS (SELECT 1 FROM fresh n WHERE EXISTS ({_IN_BULK[guard.table].format(row='n')}))"
-        yield _function(name, f"IF {found} THEN {refuse}; END IF; RETURN NULL;")
+        yield _function(name, f"IF EXISTS ({_IN_BULK[guard.table]}) THEN {refuse}; END IF; RETURN NULL;")
         yield (
             f"CREATE TRIGGER {name} AFTER INSERT ON {table} REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT "
             f"EXECUTE FUNCTION {name}()"

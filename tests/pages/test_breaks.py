@@ -50,6 +50,14 @@ def test_the_open_breaks_of_the_newest_runs_are_listed_by_code(month, finance):
     assert len(shown) == 14
 
 
+def test_the_list_names_what_is_no_refund_where_the_role_may_see_it(month, finance, support):
+    named = {"B05": "line txn_1Qstray", "B06": "payout po_1QLost", "B07": "entry BANK-0325"}
+    for code, name in named.items():
+        assert name in text(finance.page(f"/breaks/?code={code}")), code
+    assert "txn_1Qstray" not in support.page("/breaks/?code=B05")
+    assert "po_1QLost" not in support.page("/breaks/?code=B06")
+
+
 @pytest.mark.parametrize(
     ("query", "shown"),
     [
@@ -168,6 +176,7 @@ def test_the_second_of_two_is_told_so(month, finance):
 def test_a_candidate_is_chosen_on_the_page(month, finance):
     found = month.the(Code.AMBIGUOUS)
     page = finance.page(f"/breaks/{found.pk}/")
+    assert "refunds that the processor has told us of: see below" in page
     refund = re.findall(r'name="refund" value="(\d+)"', page)[0]
     body = {"act": "match", "reason": "same_refund", "text": "the customer said so", "refund": refund, "version": 0}
     assert finance.client.post(f"/breaks/{found.pk}/candidate/", body).status_code == 302

@@ -98,14 +98,15 @@ def show_break(
     settlement = may(user, Action.SEE_SETTLEMENT)
     acts = acts_for(found) if may(user, Action.DECIDE_BREAKS) else []
     history = BreakDecision.objects.filter(identity=found.identity).order_by("-version")
+    candidates = candidates_of(found)
     context = {
         "found": found,
         "cause": break_words.cause(found),
         "todo": break_words.todo(found),
         "heals": code.about.heals,
-        "sides": strip(of_break(found), found.account, settlement=settlement),
+        "sides": strip(of_break(found), found.account, settlement=settlement, candidates=candidates),
         "detail": break_words.detail(found) if settlement or set(found.parties) <= set("RP") else "",
-        "candidates": candidates_of(found),
+        "candidates": candidates,
         "matches": _matches(found) if may(user, Action.SEE_RECONCILIATION) else [],
         "history": history.select_related("decided_by", "seconded_by", "token", "group")[: _MATCHES_SHOWN * 5],
         "waiting": _waiting(found),

@@ -131,6 +131,7 @@ def together(request: SignedInRequest) -> HttpResponse:
     sums = [(names[s["account"]], s["breaks"], Amount(s["minor_amount"], s["currency"], names[s["account"]]))
             for s in shown.sums]  # fmt: skip
     context = {"shown": shown, "sums": sums, "form": form, "filters": request.GET.urlencode(), "act_list": shown.acts}
+    context["may_see_settlement"] = may(request.user, Action.SEE_SETTLEMENT)
     return render(request, "reconciliation/together.html", context, status=status)
 
 

@@ -48,7 +48,11 @@ def preview(wanted: Wanted, accounts: QuerySet[ConnectorAccount], *, by: By) -> 
         raise NotPossible("No break matches that could be decided about now. Change the filter.")
     sums = sums_of(items)
     shown = [item.id for item in items[:SAMPLE]]
-    breaks = Break.objects.filter(pk__in=shown).with_decision().select_related("account", "refund", "run")
+    breaks = (
+        Break.objects.filter(pk__in=shown)
+        .with_decision()
+        .select_related("account", "refund", "run", "line", "entry", "payout")
+    )
     signed = {"wanted": wanted.as_json(), "digest": _digest(items), "count": len(items), "by": _name(by)}
     return Preview(
         items=items,

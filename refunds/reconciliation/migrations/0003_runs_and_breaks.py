@@ -170,7 +170,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='match',
-            index=refunds.reconciliation.indexes.OrderedIndex(autosummarize=True, fields=['run', 'refund'], name='match_by_refund', pages_per_range=32),
+            index=refunds.reconciliation.indexes.OrderedIndex(autosummarize=True, fields=['run', 'refund', 'id'], name='match_by_refund', pages_per_range=32),
         ),
         migrations.AddIndex(
             model_name='break',

@@ -1,4 +1,5 @@
-"""A million matches are written at once: without a check of each number, and with their ids drawn a thousand at a time."""
+"""A million matches are written at once: without a check of each number, with their ids drawn a thousand at a time, and
+without a tree of their ids. Nothing refers to a match, its id is the sequence's, and the index of ranges finds it."""
 
 from __future__ import annotations
 
@@ -39,6 +40,7 @@ class Migration(migrations.Migration):
                         for name in _CHECKED
                     ),
                 ),
+                OnPostgres(f"{_TABLE} DROP CONSTRAINT reconciliation_match_pkey", f"{_TABLE} ADD PRIMARY KEY (id)"),
                 OnPostgres(f"{_TABLE} ALTER COLUMN id SET CACHE 1000", f"{_TABLE} ALTER COLUMN id SET CACHE 1"),
             ],
             state_operations=[

@@ -120,7 +120,10 @@ class Match(PointsAtRows):
     class Meta:
         verbose_name_plural = "matches"
         indexes = [
-            OrderedIndex(fields=["run", "refund"], name="match_by_refund", pages_per_range=32, autosummarize=True),
+            # On PostgreSQL it finds a match by its id too: there is no other index of it (see the migration).
+            OrderedIndex(
+                fields=["run", "refund", "id"], name="match_by_refund", pages_per_range=32, autosummarize=True
+            ),
             models.Index(fields=["run", "id"], name="match_suggested", condition=Q(state=MatchState.SUGGESTED.value)),
         ]
 
