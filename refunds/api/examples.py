@@ -217,6 +217,57 @@ LEDGER_RESULTS: dict[str, Any] = {
     "results": [{"index": 0, "outcome": "created", "http_status": 201, "entry_id": 9001, "error": None}],
 }
 
+LEDGER_IMPORT: dict[str, Any] = {
+    "id": 31,
+    "account": "shop-eu",
+    "name": "refunds-2026-03.csv",
+    "came_by": "api",
+    "sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+    "created": 1840,
+    "known": 12,
+    "refused": 1,
+    "created_at": "2026-04-02T08:00:00Z",
+}
+
+ROW_ERROR: dict[str, Any] = {
+    "line": 418,
+    "column": "amount",
+    "reason": "'12,50' is not an amount such as 12.34, with a point and no blanks or commas",
+}
+
+REPORT: dict[str, Any] = {
+    "id": 17,
+    "account": "shop-cards",
+    "name": "settlement_detail_report_batch_7.csv",
+    "came_by": "api",
+    "state": "imported",
+    "percent": 100,
+    "size_bytes": 1843200,
+    "sha256": "fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9",
+    "rows": 12000,
+    "about_refunds": 840,
+    "booked_lines": 840,
+    "came_before": 0,
+    "other": 11160,
+    "not_ours": 0,
+    "unreadable": 0,
+    "refunds_changed": 3,
+    "created_at": "2026-04-02T08:00:00Z",
+    "finished_at": "2026-04-02T08:00:09Z",
+    "error": None,
+}
+
+REPORT_WAITING: dict[str, Any] = REPORT | {
+    "state": "stored",
+    "percent": 0,
+    "rows": 0,
+    "about_refunds": 0,
+    "booked_lines": 0,
+    "other": 0,
+    "refunds_changed": 0,
+    "finished_at": None,
+}
+
 RUN_REQUEST: dict[str, Any] = {
     "since": "2026-03-01T00:00:00Z",
     "until": "2026-04-01T00:00:00Z",

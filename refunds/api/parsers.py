@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 from rest_framework.exceptions import UnsupportedMediaType
@@ -13,8 +14,11 @@ from rest_framework.request import Request
 
 from connectors.contract import MalformedAnswer, read_json
 from refunds.api.errors import MalformedBody, TooLarge
+from refunds.services import MAXIMUM_REPORT_BYTES
 
 MAXIMUM_BODY_BYTES = 8 * 1024 * 1024
+MAXIMUM_FILE_BYTES = MAXIMUM_REPORT_BYTES
+_PIECE_BYTES = 64 * 1024
 
 
 class StrictJSONParser(BaseParser):
@@ -36,6 +40,28 @@ class StrictJSONParser(BaseParser):
         except MalformedAnswer:
             message = "The body is not sound JSON: UTF-8, no NaN or Infinity, no key twice in one object."
             raise MalformedBody(message) from None
+
+
+class CSVParser(BaseParser):
+    """A file as it is, of any length: read into a temporary file, whose beginning it stands at."""
+
+    media_type = "text/csv"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        request: Request | None = (parser_context or {}).get("request")
+        if request is not None and request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaType(request.headers["Content-Encoding"])
+        file, size = TemporaryFile(), 0  # noqa: SIM115 - closed by the view, which reads it
+        while piece := stream.read(_PIECE_BYTES):
+            size += len(piece)
+            if size > MAXIMUM_FILE_BYTES:
+                file.close()
+                raise TooLarge("The file is larger than 1 GiB. Make the report for a shorter time.")
+            file.write(piece)
+        file.seek(0)
+        return file
 
 
 class AlwaysJSON(BaseContentNegotiation):

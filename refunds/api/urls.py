@@ -21,6 +21,15 @@ from refunds.api.views.breaks import (
 from refunds.api.views.cases import CaseHistoryView, CasesView, CaseView, NotesView, NoteView
 from refunds.api.views.explanation import ExplanationView
 from refunds.api.views.exports import ExportFileView, ExportsView, ExportView
+from refunds.api.views.files import (
+    LedgerErrorsView,
+    LedgerFileView,
+    LedgerImportsView,
+    ReportAgainView,
+    ReportErrorsView,
+    ReportsView,
+    ReportView,
+)
 from refunds.api.views.periods import (
     CloseView,
     LockView,
@@ -60,6 +69,13 @@ urlpatterns = [
     path("refunds/<int:pk>/notes/", login_not_required(NotesView.as_view()), name="api-notes"),
     path("refunds/<int:pk>/notes/<int:note_id>/", login_not_required(NoteView.as_view()), name="api-note"),
     path("ledger/", login_not_required(LedgerView.as_view()), name="api-ledger"),
+    path("ledger/file/", login_not_required(LedgerFileView.as_view()), name="api-ledger-file"),
+    path("ledger/imports/", login_not_required(LedgerImportsView.as_view()), name="api-ledger-imports"),
+    path("ledger/imports/<int:pk>/errors/", login_not_required(LedgerErrorsView.as_view()), name="api-ledger-errors"),
+    path("reports/", login_not_required(ReportsView.as_view()), name="api-reports"),
+    path("reports/<int:pk>/", login_not_required(ReportView.as_view()), name="api-report"),
+    path("reports/<int:pk>/errors/", login_not_required(ReportErrorsView.as_view()), name="api-report-errors"),
+    path("reports/<int:pk>/again/", login_not_required(ReportAgainView.as_view()), name="api-report-again"),
     path("runs/", login_not_required(RunsView.as_view()), name="api-runs"),
     path("runs/<int:pk>/", login_not_required(RunView.as_view()), name="api-run"),
     path("runs/<int:pk>/breaks/", login_not_required(BreaksView.as_view()), name="api-breaks"),

@@ -31,6 +31,7 @@ REPORT_COUNTS = (
 class ReportSource(models.TextChoices):
     UPLOAD = "upload", "uploaded"
     COMMAND = "command", "by command"
+    API = "api", "over the API"
     ANNOUNCED = "announced", "announced by the processor"
 
 

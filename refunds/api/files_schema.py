@@ -1,0 +1,74 @@
+"""What the API's description says of files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+
+from refunds.api import examples
+from refunds.api.files import LedgerImportSerializer, ReportSerializer
+from refunds.api.schema import answers
+
+FILE = {"text/csv": OpenApiTypes.BINARY}
+
+HAND_IN_REPORT = """\
+The body is the file as the processor made it: a settlement file or a status report, told by its columns. 201 with the
+report, which a worker imports next: read it until `state` is imported or refused. 200 where this very file is here
+already; then nothing was done. A file that is none of those that are read is kept all the same, `refused` at once, with
+`error` naming line and column. Each line counts once, however often and in however many files it comes."""
+
+REPORTS = """\
+Newest first, however they came: uploaded, by command, over the API, or announced and downloaded. Follow `next` until it
+is null."""
+
+REPORT_ERRORS = """\
+The rows that could not be read, by line; at most 500 are kept of one file. The others were imported."""
+
+TRY_AGAIN = """\
+Import a file anew that was refused, or given up, as it was kept: once the account is corrected, say. 409 where it is
+imported, or its file is gone."""
+
+LEDGER_FILE = """\
+The body is a CSV file of entries, at most 16 MiB, with the headings that docs/reconciliation.md names, or those that
+were said for the account's last file. 201 with what was kept of it; a row that cannot be taken is listed, and the
+others are kept. 400 where the file makes no sense as a whole, or breaks off: then nothing of it was kept."""
+
+LEDGER_IMPORTS = """\
+Newest first: files and lists that are about one account. Follow `next` until it is null."""
+
+LEDGER_ERRORS = """\
+The rows of a file that were not taken, by line; at most 500 are kept of one file."""
+
+
+def made(success: Any, *errors: int) -> dict[int, Any]:
+    """201 and the errors; 413 and 415 in the words of a file."""
+    found = {status: answer for status, answer in answers(None, 400, 413, 415, *errors).items() if status != 200}
+    for status, why in ((413, "The file is too large."), (415, "The body is not text/csv.")):
+        found[status] = OpenApiResponse(found[status].response, why)
+    return {201: success, **found}
+
+
+def report_answers() -> dict[int, Any]:
+    return {200: ReportSerializer, **made(ReportSerializer)}
+
+
+def ledger_answers() -> dict[int, Any]:
+    return made(LedgerImportSerializer)
+
+
+def _answered(name: str, value: Any, *, status: int = 200) -> OpenApiExample:
+    return OpenApiExample(name, value=value, response_only=True, status_codes=[str(status)])
+
+
+HANDED_IN = [
+    _answered("Kept", examples.REPORT_WAITING, status=201),
+    _answered("Here already", examples.REPORT),
+]
+REPORT = _answered("Imported", examples.REPORT)
+REPORT_PAGE = _answered("A page", {"next": None, "results": [examples.REPORT]})
+ERROR_PAGE = _answered("A page", {"next": None, "results": [examples.ROW_ERROR]})
+AGAIN = _answered("Waiting", examples.REPORT_WAITING)
+LEDGER_IMPORT = _answered("Kept", examples.LEDGER_IMPORT, status=201)
+LEDGER_IMPORT_PAGE = _answered("A page", {"next": None, "results": [examples.LEDGER_IMPORT]})
