@@ -10,7 +10,8 @@ from rest_framework import serializers
 
 from refunds.api.errors import ApiError, Conflict, Invalid
 from refunds.api.inputs import FreeText, Identifier, QueryInteger, StrictSerializer, Text, Word
-from refunds.api.runs import BreakSerializer, RunQuery, money_or_none
+from refunds.api.pagination import NO_CURSOR, PageQuery
+from refunds.api.runs import BreakSerializer, money_or_none
 from refunds.api.serializers import UTC, MoneySerializer, TextOrNull
 from refunds.reconciliation import deciding
 from refunds.reconciliation.ageing import AgeBucket
@@ -42,7 +43,7 @@ class _Filters(StrictSerializer):
     text = Text(required=False, max_length=255, help_text="An id of anything it is about, or words of its detail.")
 
 
-class OpenBreakQuery(_Filters, RunQuery):
+class OpenBreakQuery(_Filters, PageQuery):
     run = QueryInteger(required=False, min_value=1, help_text="Of this run, however old; else of the newest ones.")
     refund_id = QueryInteger(required=False, min_value=1)
     identity = Identifier(required=False, max_length=160)
@@ -227,7 +228,7 @@ def opened(cursor: str) -> Place:
     try:
         run, code, pk = signing.loads(cursor, salt=_SALT)
     except (signing.BadSignature, TypeError, ValueError):
-        raise Invalid({"cursor": "is not a cursor of this API; follow `next` as it is"}) from None
+        raise Invalid(NO_CURSOR) from None
     return Place(int(run), int(code), int(pk))
 
 

@@ -6,13 +6,12 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.core import signing
 from django.db.models import QuerySet
 from rest_framework import serializers
 
 from refunds.api.errors import Conflict, Invalid
-from refunds.api.inputs import Flag, FreeText, Identifier, QueryFlag, QueryInteger, StrictSerializer, Text
-from refunds.api.pagination import DEFAULT_PAGE_SIZE, MAXIMUM_PAGE_SIZE
+from refunds.api.inputs import Flag, FreeText, Identifier, QueryFlag, StrictSerializer, Text
+from refunds.api.pagination import PageQuery
 from refunds.api.serializers import UTC, TextOrNull
 from refunds.cases import shown, texts
 from refunds.cases.changing import MOST_TAGS
@@ -22,7 +21,6 @@ from refunds.cases.shown import Line, ShownNote
 from refunds.models import ApiToken
 from refunds.permissions import Action, people_who_may, refunds_of
 
-_SALT = "refunds.api.cases.cursor"
 _OPTIONAL: dict[str, Any] = {"required": False, "allow_null": True}
 
 
@@ -74,13 +72,11 @@ class NoteChangeInput(StrictSerializer):
         raise serializers.ValidationError("send version and text together, or deleted alone")
 
 
-class CaseQuery(StrictSerializer):
+class CaseQuery(PageQuery):
     assignee = Text(required=False, max_length=150)
     tag = Text(required=False, max_length=200)
     follow_up_until = Day(required=False, help_text="To be looked at again by this day.")
     with_notes = QueryFlag(required=False)
-    cursor = Text(required=False, max_length=300, help_text="Taken from `next`.")
-    page_size = QueryInteger(required=False, default=DEFAULT_PAGE_SIZE, min_value=1, max_value=MAXIMUM_PAGE_SIZE)
 
 
 class NoteSerializer(serializers.Serializer[Any]):
@@ -144,7 +140,7 @@ def cases_of(token: ApiToken, query: Mapping[str, Any]) -> QuerySet[Case]:
         cases = cases.filter(follow_up_on__lte=query["follow_up_until"])
     if "with_notes" in query:
         cases = cases.filter(notes__gt=0) if query["with_notes"] else cases.filter(notes=0)
-    return cases.filter(pk__lt=opened(query["cursor"])) if query.get("cursor") else cases
+    return cases
 
 
 def wishes_of(values: Mapping[str, Any]) -> Iterator[tuple[ChangeKind, str]]:
@@ -226,14 +222,3 @@ def line_as_json(line: Line) -> dict[str, Any]:
     event = line.event
     values = {"id": event.pk, "kind": event.kind, "author": event.author, "at": event.at, "words": line.words}
     return dict(HistoryLineSerializer(values).data)
-
-
-def sealed(last: int) -> str:
-    return signing.dumps(last, salt=_SALT)
-
-
-def opened(cursor: str) -> int:
-    try:
-        return int(signing.loads(cursor, salt=_SALT))
-    except (signing.BadSignature, TypeError, ValueError):
-        raise Invalid({"cursor": "is not a cursor of this API; follow `next` as it is"}) from None

@@ -6,7 +6,6 @@ import datetime as dt
 import zoneinfo
 from typing import Any
 
-from django.core import signing
 from rest_framework import serializers
 
 from connectors.contract import Status
@@ -19,8 +18,6 @@ from refunds.exports.kinds.report_filter import Basis, Breaks, Period, ReportFil
 from refunds.exports.models import Export, ExportState, Format
 from refunds.identifiers import YEARS
 from refunds.models import ApiToken
-
-_SALT = "refunds.api.exports.cursor"
 
 
 class Day(serializers.DateField):
@@ -150,14 +147,3 @@ class ExportSerializer(serializers.Serializer[Any]):
 class ExportPageSerializer(serializers.Serializer[Any]):
     next = serializers.URLField(allow_null=True, help_text="The next page; null on the last one.")
     results = ExportSerializer(many=True)
-
-
-def sealed(last: int) -> str:
-    return signing.dumps(last, salt=_SALT)
-
-
-def opened(cursor: str) -> int:
-    try:
-        return int(signing.loads(cursor, salt=_SALT))
-    except (signing.BadSignature, TypeError, ValueError):
-        raise Invalid({"cursor": "is not a cursor of this API; follow `next` as it is"}) from None

@@ -8,7 +8,7 @@ from typing import IO, Any
 from rest_framework import serializers
 
 from refunds.api.inputs import StrictSerializer, Text, Word
-from refunds.api.runs import RunQuery
+from refunds.api.pagination import PageQuery
 from refunds.api.serializers import UTC, TextOrNull
 from refunds.models import ReportSource, ReportState
 from refunds.reconciliation.books import Source
@@ -21,7 +21,7 @@ class FileQuery(StrictSerializer):
     name = Text(max_length=255, help_text="The file's name, as the processor or accounting gave it.")
 
 
-class FilesQuery(RunQuery):
+class FilesQuery(PageQuery):
     account = Text(required=False, max_length=64, help_text="Only of this connector account.")
 
 

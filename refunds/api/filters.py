@@ -13,8 +13,8 @@ from rest_framework.exceptions import ValidationError
 from connectors.contract import MarkKind, Stage
 from connectors.models import ConnectorAccount
 from connectors.money import MAXIMUM_MINOR_AMOUNT
-from refunds.api.inputs import Currency, QueryFlag, QueryInteger, StrictSerializer, Text, Time, Word
-from refunds.api.pagination import DEFAULT_PAGE_SIZE, MAXIMUM_PAGE_SIZE
+from refunds.api.inputs import Currency, QueryFlag, QueryInteger, Text, Time, Word
+from refunds.api.pagination import PageQuery
 from refunds.api.serializers import STAGES, STATUSES
 from refunds.models import ApiToken, Refund, RefundQuerySet
 from refunds.permissions import accounts_of, refunds_of
@@ -30,7 +30,7 @@ _EXACT = (
 )
 
 
-class RefundQuery(StrictSerializer):
+class RefundQuery(PageQuery):
     """The parameters of the list. Times: from is inclusive, to is exclusive."""
 
     account = Text(required=False, max_length=64, help_text="Name of a connector account.")
@@ -54,8 +54,6 @@ class RefundQuery(StrictSerializer):
     unrecognized = QueryFlag(required=False, help_text="The processor uses a word this release does not know.")
     stuck = QueryFlag(required=False, help_text="Pending for longer than refunds usually are.")
     disputed = QueryFlag(required=False)
-    cursor = Text(required=False, max_length=300, help_text="Taken from `next`.")
-    page_size = QueryInteger(required=False, default=DEFAULT_PAGE_SIZE, min_value=1, max_value=MAXIMUM_PAGE_SIZE)
 
     def validate(self, values: dict[str, Any]) -> dict[str, Any]:
         if "minor_amount" in values and "currency" not in values:

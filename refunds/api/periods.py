@@ -7,8 +7,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from refunds.api.inputs import Flag, FreeText, QueryInteger, StrictSerializer, Text
-from refunds.api.pagination import DEFAULT_PAGE_SIZE, MAXIMUM_PAGE_SIZE
+from refunds.api.inputs import Flag, FreeText, StrictSerializer, Text
+from refunds.api.pagination import PageQuery
 from refunds.api.serializers import UTC, TextOrNull
 from refunds.reconciliation.closing.periods import pending_proposal
 from refunds.reconciliation.closing.rollforward import BUCKETS, Kind
@@ -44,10 +44,8 @@ class ReopenAnswerInput(StrictSerializer):
     approve = Flag(help_text="true: open it again, as the second person; false: decline, or take it back.")
 
 
-class PeriodQuery(StrictSerializer):
+class PeriodQuery(PageQuery):
     account = Text(required=False, max_length=64)
-    cursor = Text(required=False, max_length=300, help_text="Taken from `next`.")
-    page_size = QueryInteger(required=False, default=DEFAULT_PAGE_SIZE, min_value=1, max_value=MAXIMUM_PAGE_SIZE)
 
 
 class LateSerializer(serializers.Serializer[Any]):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core import signing
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from connectors.models import ConnectorAccount
 from refunds.api.errors import Invalid
-from refunds.api.inputs import QueryInteger, StrictSerializer, Text, Time, Word
-from refunds.api.pagination import DEFAULT_PAGE_SIZE, MAXIMUM_PAGE_SIZE
+from refunds.api.inputs import StrictSerializer, Text, Time, Word
+from refunds.api.pagination import PageQuery
 from refunds.api.serializers import UTC, MoneySerializer, TextOrNull
 from refunds.models import ApiToken
 from refunds.permissions import accounts_of
@@ -20,7 +19,6 @@ from refunds.reconciliation.codes import Code, Family, Owner, Severity
 from refunds.reconciliation.ladder import COMBINATIONS
 from refunds.reconciliation.models import Break, BreakState, Run, RunState
 
-_SALT = "refunds.api.runs.cursor"
 _CODES = [code.label for code in Code]
 
 
@@ -37,12 +35,7 @@ class RunInput(StrictSerializer):
     as_of = Time(required=False, help_text="Only what had been received by then; now, if left out.")
 
 
-class RunQuery(StrictSerializer):
-    cursor = Text(required=False, max_length=300, help_text="Taken from `next`.")
-    page_size = QueryInteger(required=False, default=DEFAULT_PAGE_SIZE, min_value=1, max_value=MAXIMUM_PAGE_SIZE)
-
-
-class BreakQuery(RunQuery):
+class BreakQuery(PageQuery):
     code = Word(required=False, choices=_CODES)
 
 
@@ -157,17 +150,6 @@ def accounts_named(token: ApiToken, names: list[str] | None) -> list[ConnectorAc
     if names is not None and (missing := sorted(set(names) - {account.name for account in found})):
         raise Invalid({"accounts": f"there is no account {', '.join(missing)} that this token may use"})
     return found
-
-
-def sealed(last: int) -> str:
-    return signing.dumps(last, salt=_SALT)
-
-
-def opened(cursor: str) -> int:
-    try:
-        return int(signing.loads(cursor, salt=_SALT))
-    except (signing.BadSignature, TypeError, ValueError):
-        raise Invalid({"cursor": "is not a cursor of this API; follow `next` as it is"}) from None
 
 
 def period_of(values: dict[str, Any]) -> dict[str, Any]:

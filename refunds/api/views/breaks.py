@@ -12,10 +12,7 @@ from refunds.api import breaks as shapes
 from refunds.api import breaks_schema as schema
 from refunds.api.errors import Invalid, Missing
 from refunds.api.inputs import StrictSerializer, read, read_query
-from refunds.api.pagination import next_link
-from refunds.api.runs import RunQuery
-from refunds.api.runs import opened as opened_id
-from refunds.api.runs import sealed as sealed_id
+from refunds.api.pagination import PageQuery, next_link, page_by_id
 from refunds.api.schema import answers
 from refunds.api.views.base import ApiView
 from refunds.permissions import Action, accounts_of
@@ -137,7 +134,7 @@ class DecisionsView(_View):
         operation_id="list_decisions",
         summary="List decisions",
         description="Newest first. Follow `next` until it is null.",
-        parameters=[RunQuery],
+        parameters=[PageQuery],
         responses=answers(shapes.GroupPageSerializer, 400),
         examples=[schema.GROUP_PAGE],
     )
@@ -164,13 +161,8 @@ class DecisionsView(_View):
         return Response(shapes.GroupSerializer(group).data, status=201)
 
     def page(self, request: Request, groups: Any) -> Response:
-        query = read_query(request.query_params, RunQuery)
-        if query.get("cursor"):
-            groups = groups.filter(pk__lt=opened_id(query["cursor"]))
-        size = query["page_size"]
-        rows = list(groups.order_by("-id")[: size + 1])
-        link = next_link(request, sealed_id(rows[size - 1].pk) if len(rows) > size else None)
-        return Response({"next": link, "results": shapes.GroupSerializer(rows[:size], many=True).data})
+        query = read_query(request.query_params, PageQuery)
+        return page_by_id(request, groups, query, shapes.GroupSerializer)
 
 
 class DecisionView(_View):
@@ -215,7 +207,7 @@ class ApprovalsView(DecisionsView):
         operation_id="list_approvals",
         summary="List what waits for a second person",
         description=schema.APPROVALS,
-        parameters=[RunQuery],
+        parameters=[PageQuery],
         responses=answers(shapes.GroupPageSerializer, 400),
         examples=[schema.WAITING_PAGE],
     )

@@ -22,13 +22,11 @@ from refunds.api.cases import (
     cases_of,
     line_as_json,
     note_as_json,
-    opened,
-    sealed,
     wishes_of,
 )
 from refunds.api.errors import Missing
-from refunds.api.inputs import QueryInteger, StrictSerializer, Text, read, read_query
-from refunds.api.pagination import DEFAULT_PAGE_SIZE, MAXIMUM_PAGE_SIZE, next_link
+from refunds.api.inputs import StrictSerializer, read, read_query
+from refunds.api.pagination import PageQuery, cursor_of, id_of, next_link
 from refunds.api.schema import answers
 from refunds.api.views.base import ApiView
 from refunds.cases import changing, notes, shown
@@ -53,9 +51,12 @@ class CasesView(ApiView):
     )
     def get(self, request: Request) -> Response:
         query = read_query(request.query_params, CaseQuery)
+        found = cases_of(self.token, query)
+        if query.get("cursor"):
+            found = found.filter(pk__lt=id_of(request, query["cursor"]))
         size = query["page_size"]
-        rows = list(cases_of(self.token, query)[: size + 1])
-        link = next_link(request, sealed(rows[size - 1].pk) if len(rows) > size else None)
+        rows = list(found[: size + 1])
+        link = next_link(request, cursor_of(request, rows[size - 1].pk) if len(rows) > size else None)
         return Response({"next": link, "results": [case_as_json(case) for case in rows[:size]]})
 
 
@@ -90,11 +91,6 @@ class CaseView(ApiView):
         return Response(case_with_notes_as_json(refund.pk))
 
 
-class HistoryQuery(StrictSerializer):
-    cursor = Text(required=False, max_length=300, help_text="Taken from `next`.")
-    page_size = QueryInteger(required=False, default=DEFAULT_PAGE_SIZE, min_value=1, max_value=MAXIMUM_PAGE_SIZE)
-
-
 class CaseHistoryView(ApiView):
     actions = {"GET": _READ}
 
@@ -102,16 +98,16 @@ class CaseHistoryView(ApiView):
         operation_id="read_case_history",
         summary="Who changed what in the work on a refund",
         description=schema.HISTORY,
-        parameters=[HistoryQuery],
+        parameters=[PageQuery],
         responses=answers(HistorySerializer, 400, 404),
         examples=[schema.HISTORY_PAGE],
     )
     def get(self, request: Request, pk: int) -> Response:
-        query = read_query(request.query_params, HistoryQuery)
+        query = read_query(request.query_params, PageQuery)
         case = shown.case_of(self.refund(pk).pk)
-        size, before = query["page_size"], opened(query["cursor"]) if query.get("cursor") else None
+        size, before = query["page_size"], id_of(request, query["cursor"]) if query.get("cursor") else None
         lines = shown.history_of(case, most=size + 1, before=before) if case else []
-        link = next_link(request, sealed(lines[size - 1].event.pk) if len(lines) > size else None)
+        link = next_link(request, cursor_of(request, lines[size - 1].event.pk) if len(lines) > size else None)
         return Response({"next": link, "results": [line_as_json(line) for line in lines[:size]]})
 
 

@@ -16,12 +16,9 @@ from refunds.api.exports import (
     ExportPageSerializer,
     ExportSerializer,
     filters_of,
-    opened,
-    sealed,
 )
 from refunds.api.inputs import StrictSerializer, read, read_query
-from refunds.api.pagination import next_link
-from refunds.api.runs import RunQuery
+from refunds.api.pagination import PageQuery, page_by_id
 from refunds.api.schema import answers
 from refunds.api.views.base import ApiView
 from refunds.exports import exporting
@@ -50,20 +47,13 @@ class ExportsView(_ExportView):
         operation_id="list_exports",
         summary="List exports",
         description=schema.EXPORT_LIST,
-        parameters=[RunQuery],
+        parameters=[PageQuery],
         responses=answers(ExportPageSerializer, 400),
         examples=[schema.EXPORT_PAGE],
     )
     def get(self, request: Request) -> Response:
-        query = read_query(request.query_params, RunQuery)
-        found = self.exports().order_by("-id")
-        if query.get("cursor"):
-            found = found.filter(pk__lt=opened(query["cursor"]))
-        rows = list(found[: query["page_size"] + 1])
-        more = len(rows) > query["page_size"]
-        rows = rows[: query["page_size"]]
-        link = next_link(request, sealed(rows[-1].pk) if more else None)
-        return Response({"next": link, "results": ExportSerializer(rows, many=True).data})
+        query = read_query(request.query_params, PageQuery)
+        return page_by_id(request, self.exports(), query, ExportSerializer)
 
     @extend_schema(
         operation_id="start_export",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -26,10 +25,9 @@ from refunds.api.files import (
     file_in,
 )
 from refunds.api.inputs import StrictSerializer, read_query
-from refunds.api.pagination import next_link
-from refunds.api.parsers import CSVParser
+from refunds.api.pagination import PageQuery, page_by_id
+from refunds.api.parsers import CSVParser, StrictJSONParser
 from refunds.api.registering import NO_SUCH_ACCOUNT
-from refunds.api.runs import RunQuery, opened, sealed
 from refunds.api.schema import answers
 from refunds.api.views.base import ApiView
 from refunds.models import ReportSource, StatusReport
@@ -55,8 +53,8 @@ class _FileView(ApiView):
         return account
 
     def visible(self, model: type[Any]) -> Any:
-        """Of accounts this token may use; newest first."""
-        return model.objects.filter(account__in=accounts_of(self.token)).select_related("account").order_by("-id")
+        """Of accounts this token may use."""
+        return model.objects.filter(account__in=accounts_of(self.token)).select_related("account")
 
     def one(self, model: type[Any], pk: int, what: str) -> Any:
         found = self.visible(model).filter(pk=pk).first()
@@ -68,23 +66,11 @@ class _FileView(ApiView):
         """A page that goes on after the last row of the one before."""
         if query.get("account"):
             found = found.filter(account__name=query["account"])
-        if query.get("cursor"):
-            found = found.filter(pk__lt=opened(query["cursor"]))
-        return _page(request, found, query, shown)
+        return page_by_id(request, found, query, shown)
 
     def errors(self, request: Request, rows: Any) -> Response:
-        query = read_query(request.query_params, RunQuery)
-        found = rows.order_by("id")
-        if query.get("cursor"):
-            found = found.filter(pk__gt=opened(query["cursor"]))
-        return _page(request, found, query, RowErrorSerializer)
-
-
-def _page(request: Request, found: Any, query: dict[str, Any], shown: type[serializers.Serializer[Any]]) -> Response:
-    rows = list(found[: query["page_size"] + 1])
-    more, rows = len(rows) > query["page_size"], rows[: query["page_size"]]
-    link = next_link(request, sealed(rows[-1].pk) if more else None)
-    return Response({"next": link, "results": shown(rows, many=True).data})
+        query = read_query(request.query_params, PageQuery)
+        return page_by_id(request, rows, query, RowErrorSerializer, newest=False)
 
 
 class ReportsView(_FileView):
@@ -150,7 +136,7 @@ class ReportErrorsView(_FileView):
         operation_id="list_report_errors",
         summary="The rows of a file that could not be read",
         description=schema.REPORT_ERRORS,
-        parameters=[RunQuery],
+        parameters=[PageQuery],
         responses=answers(RowErrorPageSerializer, 400, 404),
         examples=[schema.ERROR_PAGE],
     )
@@ -158,7 +144,8 @@ class ReportErrorsView(_FileView):
         return self.errors(request, self.one(StatusReport, pk, "report").row_errors)
 
 
-class ReportAgainView(ApiView):
+class ReportAgainView(_FileView):
+    parser_classes = [StrictJSONParser]
     actions = {"POST": (Action.RECONCILE,)}
 
     @extend_schema(
@@ -171,9 +158,7 @@ class ReportAgainView(ApiView):
     )
     def post(self, request: Request, pk: int) -> Response:
         read_query(request.query_params, StrictSerializer)
-        report = StatusReport.objects.filter(account__in=accounts_of(self.token), pk=pk).first()
-        if report is None:
-            raise Missing("There is no such report, or this token may not see it.")
+        report = self.one(StatusReport, pk, "report")
         if not try_again(report):
             raise Conflict(f"Report {pk} is {report.get_state_display()}, or its file is gone: hand it in anew.")
         report_kept.send_robust(sender=None, report_id=report.pk)
@@ -228,7 +213,7 @@ class LedgerErrorsView(_FileView):
         operation_id="list_ledger_errors",
         summary="The rows of our books that were not taken",
         description=schema.LEDGER_ERRORS,
-        parameters=[RunQuery],
+        parameters=[PageQuery],
         responses=answers(RowErrorPageSerializer, 400, 404),
         examples=[schema.ERROR_PAGE],
     )

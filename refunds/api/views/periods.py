@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from refunds.api import period_schema as schema
 from refunds.api.errors import Conflict, Missing, PersonMissing
 from refunds.api.inputs import StrictSerializer, read, read_query
-from refunds.api.pagination import next_link
+from refunds.api.pagination import page_by_id
 from refunds.api.periods import (
     CloseInput,
     PeriodDetailSerializer,
@@ -25,7 +25,6 @@ from refunds.api.periods import (
     ReasonInput,
     ReopenAnswerInput,
 )
-from refunds.api.runs import opened, sealed
 from refunds.api.schema import answers
 from refunds.api.views.base import ApiView
 from refunds.permissions import Action, accounts_of, may
@@ -79,15 +78,10 @@ class PeriodsView(_PeriodView):
     )
     def get(self, request: Request) -> Response:
         query = read_query(request.query_params, PeriodQuery)
-        found = self.periods().order_by("-id")
+        found = self.periods()
         if query.get("account"):
             found = found.filter(account__name=query["account"])
-        if query.get("cursor"):
-            found = found.filter(pk__lt=opened(query["cursor"]))
-        rows = list(found[: query["page_size"] + 1])
-        shown, more = rows[: query["page_size"]], len(rows) > query["page_size"]
-        link = next_link(request, sealed(shown[-1].pk) if more else None)
-        return Response({"next": link, "results": PeriodSerializer(shown, many=True).data})
+        return page_by_id(request, found, query, PeriodSerializer)
 
     @extend_schema(
         operation_id="open_period",

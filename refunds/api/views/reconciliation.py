@@ -12,19 +12,16 @@ from refunds.api import reconciliation_schema as schema
 from refunds.api.errors import Invalid, Missing
 from refunds.api.inputs import StrictSerializer, read, read_query
 from refunds.api.ledger import EntryResultsSerializer, keep_many
-from refunds.api.pagination import next_link
+from refunds.api.pagination import PageQuery, page_by_id
 from refunds.api.runs import (
     BreakPageSerializer,
     BreakQuery,
     BreakSerializer,
     RunInput,
     RunPageSerializer,
-    RunQuery,
     RunSerializer,
     accounts_named,
-    opened,
     period_of,
-    sealed,
 )
 from refunds.api.schema import answers
 from refunds.api.views.base import ApiView
@@ -69,18 +66,14 @@ class RunsView(_RunView):
         operation_id="list_runs",
         summary="List runs",
         description="Newest first. Follow `next` until it is null.",
-        parameters=[RunQuery],
+        parameters=[PageQuery],
         responses=answers(RunPageSerializer, 400),
         examples=[schema.RUN_PAGE],
     )
     def get(self, request: Request) -> Response:
-        query = read_query(request.query_params, RunQuery)
-        found = self.runs().order_by("-id").prefetch_related("accounts")
-        if query.get("cursor"):
-            found = found.filter(pk__lt=opened(query["cursor"]))
-        rows, more = _page(found, query["page_size"])
-        link = next_link(request, sealed(rows[-1].pk) if more else None)
-        return Response({"next": link, "results": RunSerializer(rows, many=True).data})
+        query = read_query(request.query_params, PageQuery)
+        found = self.runs().prefetch_related("accounts")
+        return page_by_id(request, found, query, RunSerializer)
 
     @extend_schema(
         operation_id="start_run",
@@ -127,16 +120,8 @@ class BreaksView(_RunView):
     )
     def get(self, request: Request, pk: int) -> Response:
         query = read_query(request.query_params, BreakQuery)
-        found = Break.objects.filter(run=self.run(pk)).with_state().order_by("id")
+        found = Break.objects.filter(run=self.run(pk)).with_state()
         if query.get("code"):
             found = found.filter(code=next(code for code in Code if code.label == query["code"]))
-        if query.get("cursor"):
-            found = found.filter(pk__gt=opened(query["cursor"]))
-        rows, more = _page(found.select_related("account", "refund"), query["page_size"])
-        link = next_link(request, sealed(rows[-1].pk) if more else None)
-        return Response({"next": link, "results": BreakSerializer(rows, many=True).data})
-
-
-def _page(found: Any, size: int) -> tuple[list[Any], bool]:
-    rows = list(found[: size + 1])
-    return rows[:size], len(rows) > size
+        found = found.select_related("account", "refund")
+        return page_by_id(request, found, query, BreakSerializer, newest=False)
