@@ -99,7 +99,7 @@ def test_status_reports_are_fine_too(world, opens, scheme, viewport):
     found = {"no reports": violations(page)}
     page.get_by_label("Report file").set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": b"a;b\n1;2\n"})
     page.get_by_role("button", name="Import").click()
-    expect(page.get_by_text("The file was not taken")).to_be_visible()
+    expect(page.get_by_text("Nothing of the file was imported")).to_be_visible()
     found["refused upload"] = violations(page)
     reports = {
         "row errors": with_unreadable_rows(world.told),
@@ -111,7 +111,7 @@ def test_status_reports_are_fine_too(world, opens, scheme, viewport):
         page.goto(f"/status-reports/{report.pk}/")
         found[name] = violations(page)
     page.goto("/status-reports/")
-    expect(page.get_by_role("row")).to_have_count(1 + len(reports))
+    expect(page.get_by_role("row")).to_have_count(2 + len(reports))
     found["list"] = violations(page)
     assert {name: objections for name, objections in found.items() if objections} == {}
 

@@ -24,6 +24,8 @@ SIZES = {"smoke": (60, 30), "full": (60, 100)}
 ATTEMPTS = 5
 PARKED_WITHIN_SECONDS = 120.0
 SLOWER_AT_MOST = 2.0
+BEAT_SECONDS = 0.2
+"""How often the queue looks (Q_CLUSTER's `poll`): below it, a wait says when one came, not how long anything took."""
 
 
 def run(size: str, seed: int) -> list[str]:
@@ -38,7 +40,9 @@ def run(size: str, seed: int) -> list[str]:
         poisoned = _stream(address, "poison", count, per_second, poison)
         parked = _wait_until_parked(len(poison), house)
         _replay_cured(house, parked)
-    assert poisoned <= SLOWER_AT_MOST * clean, f"the others' p95 went from {clean:.2f} to {poisoned:.2f} s"
+    assert poisoned <= SLOWER_AT_MOST * max(clean, BEAT_SECONDS), (
+        f"the others' p95 went from {clean:.2f} to {poisoned:.2f} s"
+    )
     reasons = sorted(set(parked.values()))
     return [
         f"{count:,} deliveries at {per_second}/s, {len(poison)} of them poison of {len(BUGS)} kinds, each parked after"
