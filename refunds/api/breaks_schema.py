@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample
 
 from refunds.api import examples
-from refunds.api.schema import answers
+from refunds.api.schema import answered
 
 BREAKS = """\
 Of each account and period those of the newest run that covers it, newest run first, within a run by code; with `run`
@@ -34,26 +34,17 @@ APPROVALS = "The newest first. People answer on the page; a token can take back 
 WITHDRAW = "Only by the token that proposed it. Approving and declining takes a person, who does it on the page."
 
 
-def made(success: Any, *errors: int) -> dict[int, Any]:
-    others = {status: answer for status, answer in answers(None, 400, 415, *errors).items() if status != 200}
-    return {201: success, **others}
-
-
-def _answered(name: str, value: Any, *, status: int = 200) -> OpenApiExample:
-    return OpenApiExample(name, value=value, response_only=True, status_codes=[str(status)])
-
-
 def _asked(name: str, value: Any) -> OpenApiExample:
     return OpenApiExample(name, value=value, request_only=True)
 
 
-BREAK_PAGE = _answered("A page", {"next": None, "results": [examples.OPEN_BREAK]})
-ONE_BREAK = _answered("A break", examples.ONE_BREAK)
-DECISIONS = [_asked("Resolve", examples.DECISION), _answered("Done", examples.DECIDED, status=201)]
-PREVIEWS = [_asked("By a filter", examples.PREVIEW_REQUEST), _answered("A preview", examples.PREVIEW)]
-GROUPS = [_asked("Write off", examples.GROUP_DECISION), _answered("Waits", examples.WAITING_DECISION, status=201)]
-GROUP = _answered("A decision", examples.DECIDED)
-GROUP_PAGE = _answered("A page", {"next": None, "results": [examples.DECIDED]})
-WAITING_PAGE = _answered("A page", {"next": None, "results": [examples.WAITING_DECISION]})
-UNDOING = [_asked("Undo", examples.UNDO), _answered("Undone", examples.UNDONE, status=201)]
-WITHDRAWING = [_asked("Withdraw", examples.WITHDRAW), _answered("Withdrawn", examples.WITHDRAWN)]
+BREAK_PAGE = answered("A page", {"next": None, "results": [examples.OPEN_BREAK]})
+ONE_BREAK = answered("A break", examples.ONE_BREAK)
+DECISIONS = [_asked("Resolve", examples.DECISION), answered("Done", examples.DECIDED, status=201)]
+PREVIEWS = [_asked("By a filter", examples.PREVIEW_REQUEST), answered("A preview", examples.PREVIEW)]
+GROUPS = [_asked("Write off", examples.GROUP_DECISION), answered("Waits", examples.WAITING_DECISION, status=201)]
+GROUP = answered("A decision", examples.DECIDED)
+GROUP_PAGE = answered("A page", {"next": None, "results": [examples.DECIDED]})
+WAITING_PAGE = answered("A page", {"next": None, "results": [examples.WAITING_DECISION]})
+UNDOING = [_asked("Undo", examples.UNDO), answered("Undone", examples.UNDONE, status=201)]
+WITHDRAWING = [_asked("Withdraw", examples.WITHDRAW), answered("Withdrawn", examples.WITHDRAWN)]

@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiExample
 
 from refunds.api import examples
 from refunds.api.cases import NoteSerializer
-from refunds.api.schema import answers
+from refunds.api.schema import answered, answers
 
 CASES = """\
 Only refunds that somebody has worked on, the newest refund first. Follow `next` until it is null. Needs refunds:read
@@ -34,20 +34,16 @@ def note_answers() -> dict[int, Any]:
     return {**answers(NoteSerializer, 400, 404, 415), 201: NoteSerializer}
 
 
-def _answered(name: str, value: Any, *, status: int = 200) -> OpenApiExample:
-    return OpenApiExample(name, value=value, response_only=True, status_codes=[str(status)])
-
-
-CASE = _answered("A case", examples.CASE)
-PAGE = _answered(
+CASE = answered("A case", examples.CASE)
+PAGE = answered(
     "A page", {"next": None, "results": [{key: value for key, value in examples.CASE.items() if key != "notes"}]}
 )  # fmt: skip
 CHANGE_REQUEST = OpenApiExample("Some changes", value=examples.CASE_CHANGE, request_only=True)
-HISTORY_PAGE = _answered("A page", examples.CASE_HISTORY)
+HISTORY_PAGE = answered("A page", examples.CASE_HISTORY)
 NOTES = [
     OpenApiExample("A note", value=examples.NOTE_REQUEST, request_only=True),
-    _answered("New", examples.NOTE, status=201),
-    _answered("There already", examples.NOTE),
+    answered("New", examples.NOTE, status=201),
+    answered("There already", examples.NOTE),
 ]
 NOTE_EDIT = OpenApiExample("An edit", value=examples.NOTE_EDIT, request_only=True)
-EDITED_NOTE = _answered("The note", examples.NOTE)
+EDITED_NOTE = answered("The note", examples.NOTE)

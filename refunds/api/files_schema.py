@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse
+from drf_spectacular.utils import OpenApiResponse
 
 from refunds.api import examples
 from refunds.api.files import LedgerImportSerializer, ReportSerializer
-from refunds.api.schema import answers
+from refunds.api.schema import answered, made
 
 FILE = {"text/csv": OpenApiTypes.BINARY}
 
@@ -42,33 +42,29 @@ LEDGER_ERRORS = """\
 The rows of a file that were not taken, by line; at most 500 are kept of one file."""
 
 
-def made(success: Any, *errors: int) -> dict[int, Any]:
-    """201 and the errors; 413 and 415 in the words of a file."""
-    found = {status: answer for status, answer in answers(None, 400, 413, 415, *errors).items() if status != 200}
+def _of_a_file(success: Any) -> dict[int, Any]:
+    """What handing one in answers: 413 and 415 in the words of a file."""
+    found = made(success, 400, 413, 415)
     for status, why in ((413, "The file is too large."), (415, "The body is not text/csv.")):
         found[status] = OpenApiResponse(found[status].response, why)
-    return {201: success, **found}
+    return found
 
 
 def report_answers() -> dict[int, Any]:
-    return {200: ReportSerializer, **made(ReportSerializer)}
+    return {200: ReportSerializer, **_of_a_file(ReportSerializer)}
 
 
 def ledger_answers() -> dict[int, Any]:
-    return made(LedgerImportSerializer)
-
-
-def _answered(name: str, value: Any, *, status: int = 200) -> OpenApiExample:
-    return OpenApiExample(name, value=value, response_only=True, status_codes=[str(status)])
+    return _of_a_file(LedgerImportSerializer)
 
 
 HANDED_IN = [
-    _answered("Kept", examples.REPORT_WAITING, status=201),
-    _answered("Here already", examples.REPORT),
+    answered("Kept", examples.REPORT_WAITING, status=201),
+    answered("Here already", examples.REPORT),
 ]
-REPORT = _answered("Imported", examples.REPORT)
-REPORT_PAGE = _answered("A page", {"next": None, "results": [examples.REPORT]})
-ERROR_PAGE = _answered("A page", {"next": None, "results": [examples.ROW_ERROR]})
-AGAIN = _answered("Waiting", examples.REPORT_WAITING)
-LEDGER_IMPORT = _answered("Kept", examples.LEDGER_IMPORT, status=201)
-LEDGER_IMPORT_PAGE = _answered("A page", {"next": None, "results": [examples.LEDGER_IMPORT]})
+REPORT = answered("Imported", examples.REPORT)
+REPORT_PAGE = answered("A page", {"next": None, "results": [examples.REPORT]})
+ERROR_PAGE = answered("A page", {"next": None, "results": [examples.ROW_ERROR]})
+AGAIN = answered("Waiting", examples.REPORT_WAITING)
+LEDGER_IMPORT = answered("Kept", examples.LEDGER_IMPORT, status=201)
+LEDGER_IMPORT_PAGE = answered("A page", {"next": None, "results": [examples.LEDGER_IMPORT]})

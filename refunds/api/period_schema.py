@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 
 from refunds.api import examples
 from refunds.api.periods import PeriodDetailSerializer
-from refunds.api.schema import answers
+from refunds.api.schema import answered, answers
 
 WHO = """\
 A named person's step: the token must have the scope periods:close and must have been issued by somebody of finance, in
@@ -46,17 +46,13 @@ def manifest_answers() -> dict[int, Any]:
     return answers(OpenApiTypes.OBJECT, 400, 404)
 
 
-def _answered(name: str, value: Any, *, status: int = 200) -> OpenApiExample:
-    return OpenApiExample(name, value=value, response_only=True, status_codes=[str(status)])
-
-
 _ROW = {name: examples.PERIOD[name] for name in ("id", "account", "since", "until", "state", "version", "digest")}
-PAGE = _answered("A page", {"next": None, "results": [_ROW]})
-PERIOD = _answered("Closed", examples.PERIOD)
+PAGE = answered("A page", {"next": None, "results": [_ROW]})
+PERIOD = answered("Closed", examples.PERIOD)
 OPENED = [
     OpenApiExample("A month", value=examples.PERIOD_REQUEST, request_only=True),
-    _answered("Open", examples.PERIOD_OPEN, status=201),
+    answered("Open", examples.PERIOD_OPEN, status=201),
 ]
-CLOSING = [_answered("Waiting", examples.PERIOD_OPEN, status=202)]
-STEP = [_answered("Done", examples.PERIOD)]
-A_MANIFEST = _answered("A manifest", {"format": 1, "account": "shop-eu", "version": 1})
+CLOSING = [answered("Waiting", examples.PERIOD_OPEN, status=202)]
+STEP = [answered("Done", examples.PERIOD)]
+A_MANIFEST = answered("A manifest", {"format": 1, "account": "shop-eu", "version": 1})

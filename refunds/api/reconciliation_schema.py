@@ -8,10 +8,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, PolymorphicProxySerializer
 
 from refunds.api import examples
-from refunds.api.exports import ExportSerializer
 from refunds.api.ledger import EntryInput
-from refunds.api.runs import RunSerializer
-from refunds.api.schema import answers
+from refunds.api.schema import answered, answers
 
 LEDGER = """\
 Entries of accounting's books, which take the place of registrations as our side's word for the periods they cover; of
@@ -49,16 +47,6 @@ ENTRY_OR_LIST = PolymorphicProxySerializer(
 )
 
 
-def run_answers() -> dict[int, Any]:
-    errors = {status: answer for status, answer in answers(None, 400, 415).items() if status != 200}
-    return {201: RunSerializer, **errors}
-
-
-def export_answers() -> dict[int, Any]:
-    errors = {status: answer for status, answer in answers(None, 400, 415).items() if status != 200}
-    return {201: ExportSerializer, **errors}
-
-
 def file_answers() -> dict[Any, Any]:
     errors: dict[Any, Any] = {
         status: answer for status, answer in answers(None, 400, 404, 409).items() if status != 200
@@ -67,24 +55,20 @@ def file_answers() -> dict[Any, Any]:
     return {(200, "application/octet-stream"): OpenApiResponse(OpenApiTypes.BINARY, "The file."), **errors}
 
 
-def _answered(name: str, value: Any, *, status: int = 200) -> OpenApiExample:
-    return OpenApiExample(name, value=value, response_only=True, status_codes=[str(status)])
-
-
 ENTRIES = [
     OpenApiExample("A list", value=[examples.LEDGER_ENTRY], request_only=True),
-    _answered("Results", examples.LEDGER_RESULTS),
+    answered("Results", examples.LEDGER_RESULTS),
 ]
 RUNS = [
     OpenApiExample("A month", value=examples.RUN_REQUEST, request_only=True),
-    _answered("Waiting", examples.RUN_WAITING, status=201),
+    answered("Waiting", examples.RUN_WAITING, status=201),
 ]
-DONE_RUN = _answered("Done", examples.RUN)
-RUN_PAGE = _answered("A page", {"next": None, "results": [examples.RUN]})
-BREAK_PAGE = _answered("A page", {"next": None, "results": [examples.BREAK]})
+DONE_RUN = answered("Done", examples.RUN)
+RUN_PAGE = answered("A page", {"next": None, "results": [examples.RUN]})
+BREAK_PAGE = answered("A page", {"next": None, "results": [examples.BREAK]})
 EXPORTS = [
     OpenApiExample("A month", value=examples.EXPORT_REQUEST, request_only=True),
-    _answered("Waiting", examples.EXPORT_WAITING, status=201),
+    answered("Waiting", examples.EXPORT_WAITING, status=201),
 ]
-DONE_EXPORT = _answered("Done", examples.EXPORT)
-EXPORT_PAGE = _answered("A page", {"next": None, "results": [examples.EXPORT]})
+DONE_EXPORT = answered("Done", examples.EXPORT)
+EXPORT_PAGE = answered("A page", {"next": None, "results": [examples.EXPORT]})

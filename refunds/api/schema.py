@@ -78,6 +78,11 @@ def answers(success: Any, *errors: int) -> dict[int, Any]:
     return {200: success, **{number: OpenApiResponse(ErrorSerializer, _ERRORS[number]) for number in numbers}}
 
 
+def made(success: Any, *errors: int) -> dict[int, Any]:
+    """The same for what answers 201 where it made something."""
+    return {201: success, **{status: answer for status, answer in answers(None, *errors).items() if status != 200}}
+
+
 def registration_answers() -> dict[int, Any]:
     return {
         **answers(
@@ -108,7 +113,8 @@ ACCOUNT_REFUND_PATH = [
 ]
 
 
-def _answered(name: str, value: Any, *, status: int = 200) -> OpenApiExample:
+def answered(name: str, value: Any, *, status: int = 200) -> OpenApiExample:
+    """An example of an answer."""
     return OpenApiExample(name, value=value, response_only=True, status_codes=[str(status)])
 
 
@@ -116,18 +122,18 @@ def _sent(name: str, value: Any) -> OpenApiExample:
     return OpenApiExample(name, value=value, request_only=True)
 
 
-STORED = _answered("From what we hold", examples.STORED)
-LIVE = _answered("The processor answered", examples.REFUND)
-NOT_LIVE = _answered("The processor did not answer", examples.NOT_ASKED)
-PAGE = _answered("A page", {"next": None, "results": [examples.STORED]})
-TIMELINE = _answered("A timeline", examples.TIMELINE)
-EXPLANATION = _answered("An explanation", examples.EXPLANATION)
+STORED = answered("From what we hold", examples.STORED)
+LIVE = answered("The processor answered", examples.REFUND)
+NOT_LIVE = answered("The processor did not answer", examples.NOT_ASKED)
+PAGE = answered("A page", {"next": None, "results": [examples.STORED]})
+TIMELINE = answered("A timeline", examples.TIMELINE)
+EXPLANATION = answered("An explanation", examples.EXPLANATION)
 REGISTRATIONS = [
     _sent("One", examples.REGISTRATION),
     _sent("A list", [examples.REGISTRATION]),
-    _answered("New", examples.STORED, status=201),
-    _answered("Known", examples.STORED),
-    _answered("Results of a list", examples.RESULTS),
-    _answered("A float for an amount", {"error": examples.FLOAT_AMOUNT}, status=400),
+    answered("New", examples.STORED, status=201),
+    answered("Known", examples.STORED),
+    answered("Results of a list", examples.RESULTS),
+    answered("A float for an amount", {"error": examples.FLOAT_AMOUNT}, status=400),
 ]
-EVENTS = [_sent("A webhook", examples.EVENT), _answered("A fact", examples.HANDLED_EVENT)]
+EVENTS = [_sent("A webhook", examples.EVENT), answered("A fact", examples.HANDLED_EVENT)]

@@ -13,7 +13,7 @@ from refunds.api import breaks_schema as schema
 from refunds.api.errors import Invalid, Missing
 from refunds.api.inputs import StrictSerializer, read, read_query
 from refunds.api.pagination import PageQuery, next_link, page_by_id
-from refunds.api.schema import answers
+from refunds.api.schema import answers, made
 from refunds.api.views.base import ApiView
 from refunds.permissions import Action, accounts_of
 from refunds.reconciliation import deciding
@@ -91,7 +91,7 @@ class BreakDecisionsView(_View):
         summary="Decide about one break",
         description=schema.DECIDE,
         request=shapes.DecisionInput,
-        responses=schema.made(shapes.GroupSerializer, 404, 409),
+        responses=made(shapes.GroupSerializer, 400, 404, 409, 415),
         examples=schema.DECISIONS,
     )
     def post(self, request: Request, pk: int) -> Response:
@@ -146,7 +146,7 @@ class DecisionsView(_View):
         summary="Decide about all breaks of a preview",
         description=schema.APPLY,
         request=shapes.GroupInput,
-        responses=schema.made(shapes.GroupSerializer, 409),
+        responses=made(shapes.GroupSerializer, 400, 409, 415),
         examples=schema.GROUPS,
     )
     def post(self, request: Request) -> Response:
@@ -187,7 +187,7 @@ class UndoView(_View):
         summary="Undo a whole decision",
         description=schema.UNDO,
         request=shapes.UndoInput,
-        responses=schema.made(shapes.GroupSerializer, 404, 409),
+        responses=made(shapes.GroupSerializer, 400, 404, 409, 415),
         examples=schema.UNDOING,
     )
     def post(self, request: Request, pk: int) -> Response:

@@ -19,7 +19,7 @@ from refunds.api.exports import (
 )
 from refunds.api.inputs import StrictSerializer, read, read_query
 from refunds.api.pagination import PageQuery, page_by_id
-from refunds.api.schema import answers
+from refunds.api.schema import answers, made
 from refunds.api.views.base import ApiView
 from refunds.exports import exporting
 from refunds.exports.formats import WRITERS
@@ -60,7 +60,7 @@ class ExportsView(_ExportView):
         summary="Ask for an export",
         description=schema.START_EXPORT,
         request=ExportInput,
-        responses=schema.export_answers(),
+        responses=made(ExportSerializer, 400, 415),
         examples=schema.EXPORTS,
     )
     def post(self, request: Request) -> Response:

@@ -23,7 +23,7 @@ from refunds.api.runs import (
     accounts_named,
     period_of,
 )
-from refunds.api.schema import answers
+from refunds.api.schema import answers, made
 from refunds.api.views.base import ApiView
 from refunds.permissions import Action, accounts_of
 from refunds.reconciliation.codes import Code
@@ -80,7 +80,7 @@ class RunsView(_RunView):
         summary="Ask for a run",
         description=schema.START_RUN,
         request=RunInput,
-        responses=schema.run_answers(),
+        responses=made(RunSerializer, 400, 415),
         examples=schema.RUNS,
     )
     def post(self, request: Request) -> Response:
