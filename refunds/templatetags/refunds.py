@@ -305,10 +305,7 @@ def identifier(value: str, what: str) -> dict[str, str]:
     return {"value": value, "what": what}
 
 
-_RECONCILIATION = (
-    "breaks break together approvals decision runs run run_new suggestions imports ledger ledger_import status_reports "
-    "status_report periods period"
-)
+_RECONCILIATION = "breaks break together approvals decision runs run run_new suggestions imports periods period"
 _ABOUT_REFUNDS = "refunds refund search views view_change case bulk_check"
 
 

@@ -111,6 +111,12 @@ def test_a_report_that_was_refused_says_why_and_what_to_do(finance: Person) -> N
     assert "choose the right account" in finance.page(f"/status-reports/{report.pk}/")
 
 
+@pytest.mark.parametrize("address", ["/status-reports/", "/ledger/", "/imports/", "/breaks/", "/"])
+def test_the_navigation_marks_one_page(finance: Person, address: str) -> None:
+    navigation = finance.page(address).partition('aria-label="Pages"')[2].partition("</nav>")[0]
+    assert navigation.count('aria-current="page"') == 1
+
+
 def test_a_report_without_rows_says_so(finance: Person) -> None:
     upload(finance, accounting([]))
     report = StatusReport.objects.get()
