@@ -303,16 +303,26 @@ def test_a_batch_of_several_currencies_is_a_payout_in_each(cards: ConnectorAccou
     assert payouts() == {("7", "EUR"): (1, 1, -1000, -1000, 0), ("7", "USD"): (1, 1, -1080, -1080, 0)}
 
 
-def test_a_row_in_another_currency_than_its_payout_is_an_error_with_line_and_column(shop: ConnectorAccount) -> None:
-    odd = transaction(2, "re_2", currency="usd", customer_facing_currency="usd")
-    report = imported(shop, reconciliation([transaction(1, "re_1"), odd, transaction(3, "re_3")]))
-    error = report.row_errors.get()
-    assert (error.line, error.column) == (3, "currency")
-    assert "po_1 is in EUR" in error.reason
-    assert (report.settled, list(payouts())) == (2, [("po_1", "EUR")])
-
-
 # Files that make no sense.
+
+
+def test_a_payout_in_two_currencies_refuses_the_file_with_line_and_column(
+    shop: ConnectorAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_import, "LINES_AT_ONCE", 1)
+    odd = transaction(2, "re_2", currency="usd", customer_facing_currency="usd")
+    content = reconciliation([transaction(1, "re_1"), odd, transaction(3, "re_3")])
+    report = imported(shop, content, "mixed.csv")
+    assert report.state == ReportState.REFUSED
+    assert report.error.startswith("mixed.csv: line 3, column currency: the rows before have this row's payout in anot")
+    assert (SettledLine.objects.count(), payouts(), report.parts.exists()) == (0, {}, True)
+
+
+def test_payouts_of_a_file_may_be_in_a_currency_each(shop: ConnectorAccount) -> None:
+    other = transaction(2, "re_2", currency="usd", automatic_payout_id="po_2")
+    unreadable = transaction(3, "re_3", currency="")
+    report = imported(shop, reconciliation([transaction(1, "re_1"), other, unreadable]))
+    assert (report.state, report.settled, report.unreadable) == (ReportState.IMPORTED, 2, 1)
 
 
 @pytest.mark.parametrize("of", ["adyen", "stripe"])

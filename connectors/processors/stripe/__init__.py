@@ -149,6 +149,9 @@ class Stripe(Connector):
     def read_report(self, lines: ReportLines) -> Iterator[ReportItem]:
         return reports.read(lines)
 
+    def look_through(self, lines: ReportLines) -> Iterator[object]:
+        yield from reports.look_through(lines)
+
     def check_credentials(self) -> Operation[str]:
         """A key works for one mode only (/keys), and live and test share one address: a mix-up would look like 404."""
         mode, environment = self.account.credentials.mode, self.account.environment

@@ -53,6 +53,7 @@ MOVEMENTS: Mapping[str, Movement] = {
 # /currencies: ISK and UGX are sent with two decimals although they have none; MGA with none.
 CURRENCY_EXPONENTS: Mapping[str, int] = {"ISK": 2, "UGX": 2, "MGA": 0}
 
+_CURRENCY = re.compile(r"[A-Za-z]{3}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,240}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
 
@@ -64,38 +65,43 @@ def is_readable(name: str) -> bool:
 
 def read(lines: ReportLines) -> Iterator[ReportItem]:
     """What each row says."""
+    for row in _table(lines):
+        yield row if isinstance(row, RowError) else _item(row)
+
+
+def look_through(lines: ReportLines) -> Iterator[object]:
+    """The rows; MalformedReport where a payout has two currencies: which of its rows are not its own cannot be told."""
+    currencies: dict[str, str] = {}
+    for row in _table(lines):
+        yield row
+        if isinstance(row, RowError) or not _CURRENCY.fullmatch(row["currency"]):
+            continue
+        payout, currency = row["automatic_payout_id"], row["currency"].upper()
+        # Nothing grows without end in a file that is not what it seems.
+        if payout and len(currencies) < _MOST:
+            currencies.setdefault(payout, currency)
+        if currencies.get(payout, currency) != currency:
+            message = "the rows before have this row's payout in another currency, and a payout has one. Make it anew."
+            raise MalformedReport(message, line=row.line, column="currency")
+
+
+_MOST = 50_000
+"""Payouts whose currencies are compared: far more than one report has."""
+
+
+def _table(lines: ReportLines) -> ReportTable:
     table = ReportTable(lines)
     if len(set(table.columns) & set(REQUIRED)) * 2 < len(REQUIRED):
         raise MalformedReport(f"by its columns this is no {NAME} report of Stripe. Choose one.", line=1)
     table.require(REQUIRED)
-    payouts = _Payouts()
-    for row in table:
-        yield row if isinstance(row, RowError) else _item(row, payouts)
+    return table
 
 
-class _Payouts:
-    """The currency of each payout that was met: a payout has one, so a row in another is out of place."""
-
-    _MOST = 50_000
-    """Far more than one report has; nothing grows without end in a file that is not what it seems."""
-
-    def __init__(self) -> None:
-        self._currencies: dict[str, str] = {}
-
-    def check(self, payout_id: str, currency: str) -> None:
-        if payout_id and len(self._currencies) < self._MOST:
-            first = self._currencies.setdefault(payout_id, currency)
-            if first != currency:
-                raise OddCell("currency", f"the payout {payout_id} is in {first} by the rows before, and has no other")
-
-
-def _item(row: Row, payouts: _Payouts) -> ReportItem:
+def _item(row: Row) -> ReportItem:
     try:
-        line = _line(row)
-        payouts.check(line.payout_id, line.net.currency)
+        return _line(row)
     except OddCell as error:
         return RowError(line=row.line, column=error.column, reason=str(error))
-    return line
 
 
 def _line(row: Row) -> SettlementLine:
