@@ -24,7 +24,7 @@ Newest first, however they came: uploaded, by command, over the API, or announce
 is null."""
 
 REPORT_ERRORS = """\
-The rows that could not be read, by line; at most 500 are kept of one file. The others were imported."""
+The rows that could not be read, by line; at most 100,000 are kept of one file. The others were imported."""
 
 TRY_AGAIN = """\
 Import a file anew that was refused, or given up, as it was kept: once the account is corrected, say. 409 where it is
@@ -39,7 +39,7 @@ LEDGER_IMPORTS = """\
 Newest first: files and lists that are about one account. Follow `next` until it is null."""
 
 LEDGER_ERRORS = """\
-The rows of a file that were not taken, by line; at most 500 are kept of one file."""
+The rows of a file that were not taken, by line; at most 100,000 are kept of one file."""
 
 
 def _of_a_file(success: Any) -> dict[int, Any]:

@@ -31,7 +31,7 @@ from refunds.reconciliation.tolerance import in_force
 from refunds.sheets import Fault
 
 ROWS_AT_ONCE = 500
-MOST_ROW_ERRORS = 500
+MOST_ROW_ERRORS = 100_000
 """Errors kept of one file; all of them are counted."""
 MAXIMUM_LEDGER_BYTES = 256 * 1024 * 1024
 

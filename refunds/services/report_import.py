@@ -45,7 +45,7 @@ LINES_AT_ONCE = 2_000
 ROWS_AT_ONCE = 20_000
 TURN_SECONDS = 30.0
 LEASE_SECONDS = 120.0
-MOST_ROW_ERRORS = 500
+MOST_ROW_ERRORS = 100_000
 """Errors kept of one report; all of them are counted."""
 OLDEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
 FARTHEST_AHEAD = dt.timedelta(days=2)

@@ -559,6 +559,12 @@ def test_b52_a_day_missing_between_two_batches(world):
     assert found.detail == "missing: batch 118"
 
 
+def test_b52_of_many_batches_is_one_gap(world):
+    world.paid_out("117", day=5)
+    world.paid_out("619", day=7)
+    assert world.run("RPS").only(Code.FILE_GAP).detail == "missing: batch 118 to 618"
+
+
 def test_b52_is_not_said_of_a_quiet_batch_whose_file_came(world):
     world = World(AccountFactory.create(connector="adyen"))
     world.paid_out("117", day=5)

@@ -12,8 +12,6 @@ from refunds.reconciliation.matching.workbench import Workbench
 from refunds.reconciliation.rhythm import missed
 from refunds.reconciliation.settlement.completeness import batches_that_came
 
-_LARGEST_GAP = 100
-"""Batch numbers further apart than that are not counted through, but begin anew."""
 _MOMENT = "COALESCE(p.paid_at, p.first_seen_at)"
 _NOTHING = ", ".join(["CAST(NULL AS bigint)"] * 3)
 
@@ -72,7 +70,7 @@ def _missing_batches(bench: Workbench) -> None:
                             AND NOT EXISTS ({_not_numbered(bench)})
                         UNION ALL SELECT account_id, number, at FROM recon_came) b
                     GROUP BY account_id, number) n) g
-            WHERE g.number - g.before BETWEEN 2 AND {_LARGEST_GAP} AND g.at >= %(since)s AND g.at < %(until)s"""
+            WHERE g.number - g.before > 1 AND g.at >= %(since)s AND g.at < %(until)s"""
     )
 
 
