@@ -268,6 +268,29 @@ REPORT_WAITING: dict[str, Any] = REPORT | {
     "finished_at": None,
 }
 
+TERMS: dict[str, Any] = {
+    "since": "2026-03-01T00:00:00Z",
+    "in_force": True,
+    "books_below": 2,
+    "books_above": 2,
+    "settled_below": 0,
+    "settled_above": 0,
+    "rounding_most": 1000,
+    "batch_per_thousand": "0.010",
+    "batch_most": "1.000",
+    "fx_basis_points": 50,
+    "grace_hours": 24,
+    "settles_within_days": 7,
+    "bank_days": 3,
+    "stuck_after_days": 10,
+    "fee_fixed": None,
+    "fee_basis_points": 0,
+    "fee_currency": "",
+    "time_zone": "Europe/Amsterdam",
+    "cut_off": "00:00",
+    "second_person_above": 100000,
+}
+
 RUN_REQUEST: dict[str, Any] = {
     "since": "2026-03-01T00:00:00Z",
     "until": "2026-04-01T00:00:00Z",

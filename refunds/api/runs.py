@@ -60,7 +60,7 @@ class RunSerializer(serializers.Serializer[Any]):
     percent = serializers.IntegerField()
     step = TextOrNull(help_text="What it is at.")
     items = serializers.IntegerField(help_text="What was compared.")
-    matches = serializers.IntegerField()
+    matches = serializers.IntegerField(help_text="Pairs of two parties' rows; a refund that all three know has two.")
     suggested = serializers.IntegerField(help_text="Matches a person has to agree to.")
     breaks = serializers.IntegerField()
     summary = serializers.SerializerMethodField()

@@ -49,6 +49,12 @@ it here. Answers with the unified events and with the acknowledgement the proces
 the tolerance is authentic but late: it makes us ask, no more. An event nobody vouches for is 401, nothing kept."""
 
 
+TERMS = """\
+Terms in the order of their days: what lies before a day is judged by the terms before. They are set by
+`manage.py terms add`, not here: they also say from which amount on a decision needs a second person, and a program that
+decides must not be able to raise that."""
+
+
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "refunds.api.authentication.TokenAuthentication"
     name = "token"
@@ -136,4 +142,5 @@ REGISTRATIONS = [
     answered("Results of a list", examples.RESULTS),
     answered("A float for an amount", {"error": examples.FLOAT_AMOUNT}, status=400),
 ]
+TERMS_OF_ACCOUNT = answered("One set of terms", {"results": [examples.TERMS]})
 EVENTS = [_sent("A webhook", examples.EVENT), answered("A fact", examples.HANDLED_EVENT)]

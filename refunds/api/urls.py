@@ -5,7 +5,7 @@ from django.urls import path, re_path, register_converter
 from django.urls.converters import StringConverter
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from refunds.api.views.accounts import AccountRefundView, EventsView
+from refunds.api.views.accounts import AccountRefundView, EventsView, TermsView
 from refunds.api.views.base import no_such_address
 from refunds.api.views.breaks import (
     ApprovalsView,
@@ -63,6 +63,7 @@ urlpatterns = [
         name="api-account-refund",
     ),
     path("accounts/<str:account>/events/", login_not_required(EventsView.as_view()), name="api-events"),
+    path("accounts/<str:account>/terms/", login_not_required(TermsView.as_view()), name="api-terms"),
     path("cases/", login_not_required(CasesView.as_view()), name="api-cases"),
     path("refunds/<int:pk>/case/", login_not_required(CaseView.as_view()), name="api-case"),
     path("refunds/<int:pk>/case/history/", login_not_required(CaseHistoryView.as_view()), name="api-case-history"),

@@ -27,7 +27,11 @@ LONGEST_PERIOD = dt.timedelta(days=370)
 
 
 class CannotRun(ValueError):
-    """What was asked for makes no sense; the message says what to ask for instead."""
+    """What was asked for makes no sense; the message says what to ask for instead, `about` which argument it is."""
+
+    def __init__(self, message: str, *, about: str) -> None:
+        super().__init__(message)
+        self.about = about
 
 
 class _LeaseLost(Exception):
@@ -50,15 +54,15 @@ def start_run(
     wanted, now = sorted(accounts, key=lambda account: account.pk), timezone.now()
     as_of = as_of or now
     if not wanted:
-        raise CannotRun("there is no account to compare")
+        raise CannotRun("there is no account to compare", about="accounts")
     if not since < until:
-        raise CannotRun("the period must end after it begins")
+        raise CannotRun("the period must end after it begins", about="until")
     if until - since > LONGEST_PERIOD:
-        raise CannotRun(f"the period must be at most {LONGEST_PERIOD.days} days")
+        raise CannotRun(f"the period must be at most {LONGEST_PERIOD.days} days", about="until")
     if as_of > now:
-        raise CannotRun("nobody knows yet what will be known then: as_of lies in the future")
+        raise CannotRun("nobody knows yet what will be known then: as_of lies in the future", about="as_of")
     if parties and parties not in COMBINATIONS:
-        raise CannotRun(f"the parties are one of {', '.join(COMBINATIONS)}")
+        raise CannotRun(f"the parties are one of {', '.join(COMBINATIONS)}", about="parties")
     parties = parties or parties_there_are(wanted, as_of)
     with transaction.atomic(durable=True):
         run = Run.objects.create(

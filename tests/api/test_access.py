@@ -17,7 +17,6 @@ pytestmark = pytest.mark.django_db
 
 READ, WRITE, SYNC, EVENTS = Scope.REFUNDS_READ, Scope.REFUNDS_WRITE, Scope.REFUNDS_SYNC, Scope.EVENTS_WRITE
 REPORTS, RECONCILE, CLOSE = Scope.REPORTS_READ, Scope.RECONCILIATION_WRITE, Scope.PERIODS_CLOSE
-REPORTS, RECONCILE = Scope.REPORTS_READ, Scope.RECONCILIATION_WRITE
 DECIDE = Scope.RECONCILIATION_DECIDE
 CASES, WORK = Scope.CASES_READ, Scope.CASES_WRITE
 OPERATIONS = [
@@ -30,6 +29,7 @@ OPERATIONS = [
     ("GET", "api-account-refund", "/api/accounts/shop/refunds/re_1/", [READ]),
     ("GET", "api-account-refund", "/api/accounts/shop/refunds/re_1/?live=true", [READ, SYNC]),
     ("POST", "api-events", "/api/accounts/shop/events/", [EVENTS]),
+    ("GET", "api-terms", "/api/accounts/shop/terms/", [REPORTS]),
     ("GET", "api-cases", "/api/cases/", [READ, CASES]),
     ("GET", "api-case", "/api/refunds/1/case/", [READ, CASES]),
     ("POST", "api-case", "/api/refunds/1/case/", [READ, CASES, WORK]),

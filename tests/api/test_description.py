@@ -37,6 +37,7 @@ def test_the_description_names_every_operation(schema):
         "POST /api/refunds/{id}/sync/",
         "GET /api/accounts/{account}/refunds/{connector_refund_id}/",
         "POST /api/accounts/{account}/events/",
+        "GET /api/accounts/{account}/terms/",
         "GET /api/cases/",
         "GET /api/refunds/{id}/case/",
         "POST /api/refunds/{id}/case/",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from refunds.api import examples
 from refunds.models import Scope
 from refunds.permissions import Action, Role, may
 from refunds.reconciliation.codes import Code
-from refunds.reconciliation.models import LedgerEntry, LedgerImport, Run
+from refunds.reconciliation.models import AccountTerms, LedgerEntry, LedgerImport, Run
 from tests.api.conftest import Caller, caller
 from tests.factories import AccountFactory, UserFactory
 from tests.reconciliation.world import World
@@ -119,10 +120,11 @@ def test_breaks_come_in_pages_in_a_fixed_order(world, finance):
 @pytest.mark.parametrize(
     ("fields", "name"),
     [
-        ({"until": "2026-02-01T00:00:00Z"}, "body"),
-        ({"as_of": "2099-01-01T00:00:00Z"}, "body"),
+        ({"until": "2026-02-01T00:00:00Z"}, "until"),
+        ({"until": "2027-04-01T00:00:00Z"}, "until"),
+        ({"as_of": "2099-01-01T00:00:00Z"}, "as_of"),
         ({"accounts": ["nobody"]}, "accounts"),
-        ({"accounts": []}, "body"),
+        ({"accounts": []}, "accounts"),
         ({"parties": "SB"}, "parties"),
         ({"since": "2026-03-01"}, "since"),
     ],
@@ -177,3 +179,17 @@ def test_the_examples_are_what_the_api_answers(world, finance):
     [found] = finance.get(f"/api/runs/{run.pk}/breaks/", code=Code.MISSING_IN_SETTLEMENT.label).json()["results"]
     assert list(found) == list(examples.BREAK)
     assert list(finance.get(f"/api/runs/{run.pk}/").json()["summary"][0]) == list(examples.RUN["summary"][0])
+
+
+def test_the_terms_of_an_account_are_told_the_earliest_first(world, finance):
+    [plain] = finance.get("/api/accounts/shop-eu/terms/").json()["results"]
+    assert (plain["since"], plain["in_force"], plain["time_zone"]) == (None, True, "UTC")
+    later = dt.datetime(2099, 1, 1, tzinfo=dt.UTC)
+    agreed = {"books_below": 2, "books_above": 2, "time_zone": "Europe/Amsterdam"}
+    AccountTerms.objects.create(account=world.account, since=later, books_below=7)
+    AccountTerms.objects.create(account=world.account, since=dt.datetime(2026, 3, 1, tzinfo=dt.UTC), **agreed)
+    told = finance.get("/api/accounts/shop-eu/terms/").json()["results"]
+    assert told[1] == examples.TERMS
+    assert [each["in_force"] for each in told] == [False, True, False]
+    assert told[2]["books_below"] == 7
+    assert finance.get("/api/accounts/nobody/terms/").status_code == 404

@@ -56,7 +56,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 OPERATIONS = (
     "GET /api/refunds/", "POST /api/refunds/", "GET /api/refunds/{id}/", "GET /api/refunds/{id}/timeline/",
     "GET /api/refunds/{id}/explanation/", "POST /api/refunds/{id}/sync/",
-    "GET /api/accounts/{account}/refunds/{connector_refund_id}/",
+    "GET /api/accounts/{account}/refunds/{connector_refund_id}/", "GET /api/accounts/{account}/terms/",
     "GET /api/cases/", "GET /api/refunds/{id}/case/", "POST /api/refunds/{id}/case/",
     "GET /api/refunds/{id}/case/history/", "POST /api/refunds/{id}/notes/", "POST /api/refunds/{id}/notes/{note_id}/",
     "POST /api/accounts/{account}/events/", "POST /api/ledger/", "GET /api/runs/", "POST /api/runs/",

@@ -1,4 +1,4 @@
-"""/api/accounts/{account}/...: Get a refund by its processor's id, and HandleEvent."""
+"""/api/accounts/{account}/...: Get a refund by its processor's id, HandleEvent, and what the account agreed to."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from refunds.api.events import EventInput, delivery_of
 from refunds.api.inputs import Identifier, QueryFlag, StrictSerializer, read, read_query
 from refunds.api.permissions import require
 from refunds.api.serializers import RefundSerializer, Showing, disputed_among, shown
+from refunds.api.terms import TermsListSerializer, terms_of
 from refunds.api.views.base import ApiView
 from refunds.permissions import Action
 from refunds.services import UnverifiedEvent, get_refund, handle_event
@@ -83,3 +84,19 @@ class EventsView(ApiView):
         refunds = [event.refund for event in handled.events if event.refund is not None]
         context = Showing(self.token, disputed=disputed_among(refunds)).context()
         return Response(HandledEventSerializer(handled, context=context).data)
+
+
+class TermsView(ApiView):
+    actions = {"GET": (Action.EXPORT_REPORTS,)}
+
+    @extend_schema(
+        operation_id="list_account_terms",
+        summary="What reconciliation tolerates and expects of an account",
+        description=schema.TERMS,
+        parameters=schema.ACCOUNT_PATH,
+        responses=schema.answers(TermsListSerializer, 400, 404),
+        examples=[schema.TERMS_OF_ACCOUNT],
+    )
+    def get(self, request: Request, account: str) -> Response:
+        read_query(request.query_params, StrictSerializer)
+        return Response(terms_of(self.account(account)))

@@ -88,7 +88,7 @@ class RunsView(_RunView):
         try:
             run = start_run(accounts_named(self.token, values.get("accounts")), **period_of(values))
         except CannotRun as error:
-            raise Invalid({"body": str(error)}) from error
+            raise Invalid({error.about: str(error)}) from error
         run_asked_for.send_robust(sender=None, run_id=run.pk)
         return Response(RunSerializer(run).data, status=201)
 
