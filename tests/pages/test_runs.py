@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from refunds import tasks
+from refunds.pages.views import imports
 from refunds.permissions import Role
 from refunds.reconciliation.ladder import MatchState
 from refunds.reconciliation.models import AccountTerms, Match, PairDecision, Run, RunState
@@ -138,6 +139,15 @@ def test_what_is_not_there_is_a_designed_404(finance):
     for path in ("/runs/4711/", "/runs/4711/suggestions/", "/decisions/4711/"):
         assert "There is nothing at this address" in finance.page(path, expect=404)
     assert finance.client.post("/suggestions/4711/", {"act": "match"}).status_code == 404
+
+
+def test_imports_are_paged_with_their_filter(month, finance, monkeypatch):
+    monkeypatch.setattr(imports, "_ON_A_PAGE", 1)
+    report = with_unreadable_rows(month.world.account)
+    first, second = finance.page("/imports/?errors=1"), finance.page("/imports/?errors=1&page=2")
+    assert 'href="?errors=1&amp;page=2"' in first
+    assert (report.name in first, "march-books.csv" in first) == (True, False)
+    assert (report.name in second, "march-books.csv" in second) == (False, True)
 
 
 def test_imports_of_both_kinds_stand_together_with_their_first_errors(month, finance):

@@ -7,7 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet, Window
+from django.core.paginator import Page, Paginator
+from django.db.models import Count, F, Q, QuerySet, Value, Window
 from django.db.models.functions import RowNumber
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -19,7 +20,8 @@ from refunds.pages.access import SignedInRequest, allowed
 from refunds.permissions import Action, accounts_of, may
 from refunds.reconciliation.models import LedgerImport, LedgerRowError, SetAsideLine
 
-_SHOWN = 30
+_ON_A_PAGE = 50
+_REPORT, _BOOKS = "report", "books"
 _ERRORS_SHOWN = 3
 
 
@@ -37,7 +39,7 @@ class Imported:
 
     @property
     def is_report(self) -> bool:
-        return self.kind == "report"
+        return self.kind == _REPORT
 
 
 @require_safe
@@ -45,13 +47,10 @@ class Imported:
 def imports(request: SignedInRequest) -> HttpResponse:
     accounts = accounts_of(request.user)
     only_bad = request.GET.get("errors") == "1"
-    found = sorted(
-        [*_reports(accounts, only_bad=only_bad), *_hand_ins(accounts, only_bad=only_bad)],
-        key=lambda each: each.created_at,
-        reverse=True,
-    )  # fmt: skip
+    page: Page[Any] = Paginator(_both_kinds(accounts, only_bad=only_bad), _ON_A_PAGE).get_page(request.GET.get("page"))
+    page.object_list = _shown(list(page.object_list))
     context = {
-        "imports": found[: _SHOWN * 2],
+        "page": page,
         "only_bad": only_bad,
         "may_import_reports": may(request.user, Action.IMPORT_REPORTS),
         "may_import_books": may(request.user, Action.RECONCILE),
@@ -59,27 +58,46 @@ def imports(request: SignedInRequest) -> HttpResponse:
     return render(request, "reconciliation/imports.html", context)
 
 
-def _reports(accounts: QuerySet[ConnectorAccount], *, only_bad: bool) -> list[Imported]:
-    reports = StatusReport.objects.filter(account__in=accounts).select_related("account").order_by("-id")
+def _both_kinds(accounts: QuerySet[ConnectorAccount], *, only_bad: bool) -> QuerySet[Any, tuple[str, int]]:
+    """The kind and id of each, the newest first."""
+    reports = StatusReport.objects.filter(account__in=accounts)
+    hand_ins = LedgerImport.objects.filter(account__in=accounts)
     if only_bad:
         reports = reports.filter(Q(unreadable__gt=0) | Q(state__in=(ReportState.REFUSED, ReportState.GIVEN_UP)))
-    rows = list(reports[:_SHOWN])
+        hand_ins = hand_ins.filter(refused__gt=0)
+    columns = ("kind", "pk", "created_at")
+    of_reports = reports.annotate(kind=Value(_REPORT)).order_by().values_list(*columns)
+    of_books = hand_ins.annotate(kind=Value(_BOOKS)).order_by().values_list(*columns)
+    return of_reports.union(of_books, all=True).order_by("-created_at", "-pk")
+
+
+def _shown(rows: list[tuple[str, int, dt.datetime]]) -> list[Imported]:
+    """These, in this order."""
+    found = _reports([pk for kind, pk, _ in rows if kind == _REPORT])
+    found |= _hand_ins([pk for kind, pk, _ in rows if kind == _BOOKS])
+    return [found[kind, pk] for kind, pk, _ in rows if (kind, pk) in found]
+
+
+def _reports(ids: list[int]) -> dict[tuple[str, int], Imported]:
+    rows = list(StatusReport.objects.filter(pk__in=ids).select_related("account"))
     errors = _first_errors(StatusReportRowError.objects.filter(report__in=rows), "report_id")
     aside = _set_aside(rows)
-    return [
-        Imported("report", row, row.created_at, row.about_refunds, row.unreadable, errors.get(row.pk, []),
-                 aside.get(row.pk, 0))
+    return {
+        (_REPORT, row.pk): Imported(
+            _REPORT, row, row.created_at, row.about_refunds, row.unreadable, errors.get(row.pk, []),
+            aside.get(row.pk, 0)
+        )
         for row in rows
-    ]  # fmt: skip
+    }  # fmt: skip
 
 
-def _hand_ins(accounts: QuerySet[ConnectorAccount], *, only_bad: bool) -> list[Imported]:
-    hand_ins = LedgerImport.objects.filter(account__in=accounts).select_related("account", "created_by").order_by("-id")
-    if only_bad:
-        hand_ins = hand_ins.filter(refused__gt=0)
-    rows = list(hand_ins[:_SHOWN])
+def _hand_ins(ids: list[int]) -> dict[tuple[str, int], Imported]:
+    rows = list(LedgerImport.objects.filter(pk__in=ids).select_related("account", "created_by"))
     errors = _first_errors(LedgerRowError.objects.filter(came_with__in=rows), "came_with_id")
-    return [Imported("books", row, row.created_at, row.entries, row.refused, errors.get(row.pk, [])) for row in rows]
+    return {
+        (_BOOKS, row.pk): Imported(_BOOKS, row, row.created_at, row.entries, row.refused, errors.get(row.pk, []))
+        for row in rows
+    }
 
 
 def _first_errors(errors: QuerySet[Any], of: str) -> dict[int, list[Any]]:
