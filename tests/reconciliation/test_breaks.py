@@ -15,7 +15,7 @@ from refunds.reconciliation.ageing import AgeBucket
 from refunds.reconciliation.books import Source as BookSource
 from refunds.reconciliation.books import import_ledger
 from refunds.reconciliation.codes import Code
-from refunds.reconciliation.models import AccountTerms, LineMovement, SetAsideLine
+from refunds.reconciliation.models import AccountTerms, LineMovement, SetAsideLine, SettledLine
 from tests.factories import AccountFactory, EndpointFactory
 from tests.reconciliation.world import APRIL, DAY, MARCH, MAY, World, march
 
@@ -557,6 +557,14 @@ def test_b52_a_day_missing_between_two_batches(world):
     world.paid_out("119", day=7)
     found = world.run("RPS").only(Code.FILE_GAP)
     assert found.detail == "missing: batch 118"
+
+
+def test_b52_of_a_file_that_is_handed_in_a_month_later_is_of_the_month_it_is_about(world):
+    for batch, day in (("117", 5), ("119", 7)):
+        world.clean(f"re_{batch}", day=day)
+        SettledLine.objects.filter(connector_refund_id=f"re_{batch}").update(payout_id=batch)
+        world.paid_out(batch, paid_at=None, total_minor_amount=None, first_seen_at=march(40))
+    assert world.run("RPS").only(Code.FILE_GAP).detail == "missing: batch 118"
 
 
 def test_b52_of_many_batches_is_one_gap(world):

@@ -12,7 +12,10 @@ from refunds.reconciliation.matching.workbench import Workbench
 from refunds.reconciliation.rhythm import missed
 from refunds.reconciliation.settlement.completeness import batches_that_came
 
-_MOMENT = "COALESCE(p.paid_at, p.first_seen_at)"
+_MOMENT = """COALESCE(p.paid_at, (SELECT MAX(l.booked_at) FROM reconciliation_settledline l
+    WHERE l.account_id = p.account_id AND l.payout_id = p.payout_id AND l.payout_id <> ''
+        AND l.received_at <= %(as_of)s), p.first_seen_at)"""
+"""A batch that paid nothing out is of when its last refund was booked, not of when its file was handed in."""
 _NOTHING = ", ".join(["CAST(NULL AS bigint)"] * 3)
 
 
