@@ -1,4 +1,5 @@
-"""`make month`: 20,000 refunds of both processors with every planted difference; prints what was planted and found."""
+"""`make month`: 20,000 refunds of both processors with every planted difference; prints what was planted and found, and
+what the close came to."""
 
 from __future__ import annotations
 
@@ -10,8 +11,12 @@ import time
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from tests.house import House
+
+if TYPE_CHECKING:
+    from tests.month.playing import PlayedMonth
 
 REFUNDS = {"smoke": 2_000, "full": 20_000}
 
@@ -45,7 +50,19 @@ def _play(refunds: int, seed: int) -> int:
     for title, more in (("planted and not found", planted - found), ("found and not planted", found - planted)):
         if more:
             print(f"  {title}: {more.total():,}\n{shown(more)}")
-    return int(planted != found)
+    off = [_close(played, processor) for processor in played.doors.accounts]
+    return int(planted != found or any(off))
+
+
+def _close(played: PlayedMonth, processor: str) -> int:
+    """Print the roll-forward of a closed month; by how much its two sums are apart, over all currencies."""
+    closing = played.closed(processor)
+    for line in closing.rollforward:
+        print(
+            f"  closed {processor} {line['currency']}: {line['closing']:,} in transit by the flows, "
+            f"{line['open_items']:,} by {line['items']:,} open items, difference {line['difference']}"
+        )
+    return sum(abs(line["difference"]) for line in closing.rollforward)
 
 
 if __name__ == "__main__":
