@@ -18,11 +18,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--size", choices=["smoke", "full"], default="full")
     parser.add_argument(
-        "names", nargs="*", help="acknowledge, apply, close, export, gets, match, settlement, year; without any, all"
+        "names",
+        nargs="*",
+        help="acknowledge, apply, close, export, gets, match, search, settlement, year; without any, all",
     )
     options = parser.parse_args()
     prepare_database()
-    from tests.benchmarks import acknowledge, apply, close, export, gets, match, settlement, year
+    from tests.benchmarks import acknowledge, apply, close, export, gets, match, search, settlement, year
 
     known = {
         "acknowledge": acknowledge.run,
@@ -31,6 +33,7 @@ def main() -> None:
         "export": export.run,
         "gets": gets.run,
         "match": match.run,
+        "search": search.run,
         "settlement": settlement.run,
         "year": year.run,
     }

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import statistics
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import aiohttp
 import uvloop
 
 from tests.benchmarks import prepared
+from tests.benchmarks.serving import served
 
 SIZES = {"smoke": (300, 2), "full": (2500, 7)}
-THREADS = 16
 
 
 def run(size: str) -> None:
@@ -29,7 +22,7 @@ def run(size: str) -> None:
     prepared.endpoint()
     requests, rounds = SIZES[size]
     for together in (False, True):
-        with _server(together=together) as base:
+        with served(REFUNDDASH_WEBHOOK_GROUP_COMMIT=str(int(together))) as base:
             for connections in (16, 64):
                 ours, theirs = _rounds(base, requests, rounds, connections)
                 ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
@@ -71,47 +64,3 @@ async def _post_all(url: str, bodies: list[bytes], connections: int) -> float:
         started = time.perf_counter()
         await asyncio.gather(*(post() for _ in range(connections)))
         return len(bodies) / (time.perf_counter() - started)
-
-
-@contextmanager
-def _server(*, together: bool) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
-        "--workers", "1", "--blocking-threads", str(THREADS), "--blocking-threads-idle-timeout", "300", "--no-ws",
-        "--log-level", "warning", "tests.benchmarks.server:application",
-    ]  # fmt: skip
-    environment = {**os.environ, "REFUNDDASH_WEBHOOK_GROUP_COMMIT": str(int(together))}
-    # Not DEBUG: Django would remember every statement.
-    environment |= {"REFUNDDASH_DEBUG": "0", "REFUNDDASH_ALLOWED_HOSTS": "127.0.0.1", "REFUNDDASH_SSL_REDIRECT": "0"}
-    environment |= _secrets()
-    process = subprocess.Popen(command, env=environment)
-    try:
-        _wait(f"http://127.0.0.1:{port}/webhooks/stripe/none")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _secrets() -> dict[str, str]:
-    from django.conf import settings
-
-    return {
-        "REFUNDDASH_SECRET_KEY": settings.SECRET_KEY,
-        "REFUNDDASH_FIELD_KEYS": ",".join(settings.FIELD_KEYS),
-        "REFUNDDASH_LOOKUP_KEY": settings.LOOKUP_KEY,
-    }
-
-
-def _wait(url: str) -> None:
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(url, timeout=1)
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise RuntimeError("the server did not come up")
