@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db.migrations.operations import AddConstraint, AddIndex, RemoveConstraint
+from django.db.migrations.operations.base import Operation
 from django.db.models import BaseConstraint, UniqueConstraint
 
 
@@ -28,6 +30,50 @@ class AddIndexOnline(AddIndex):
             )
         else:
             super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+
+class AtOnce(Operation):
+    """Changes of one table that is in use, one right after the other.
+
+    A lock is held until the transaction ends, and between two operations Django works out the project's models anew,
+    which takes a large part of a second. So here all of it is worked out before the first statement takes the lock.
+    Comes last in its migration, and is the only one there that changes a table in use.
+    """
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self.operations = list(operations)
+
+    @property
+    def model_name(self) -> str:
+        [name] = {operation.model_name.lower() for operation in self.operations}  # type: ignore[attr-defined]
+        return str(name)
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        for operation in self.operations:
+            operation.state_forwards(app_label, state)
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        for operation, before, after in self._steps(app_label, from_state):
+            operation.database_forwards(app_label, schema_editor, before, after)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        for operation, before, after in reversed(self._steps(app_label, to_state)):
+            operation.database_backwards(app_label, schema_editor, after, before)
+
+    def describe(self) -> str:
+        return "; ".join(operation.describe() for operation in self.operations)
+
+    def _steps(self, app_label: str, before: Any) -> list[tuple[Operation, Any, Any]]:
+        """Each operation with the models before and after it, all of them rendered."""
+        found = []
+        before.apps.get_models()
+        for operation in self.operations:
+            after = before.clone()
+            operation.state_forwards(app_label, after)
+            after.apps.get_models()
+            found.append((operation, before, after))
+            before = after
+        return found
 
 
 class AddUniqueOnline(AddConstraint):

@@ -12,12 +12,18 @@ from django.db.migrations import loader
 from django.db.migrations.state import ProjectState
 
 from connectors import migrating
+from connectors.online import AtOnce
 
 APPS = ("connectors", "refunds", "reconciliation", "cases")
 WITHOUT_LOCKING = {
     "AddIndexConcurrently", "AddIndexOnline", "RemoveIndexConcurrently", "AddConstraintNotValid", "ValidateConstraint",
     "AddUniqueOnline", "RemoveUniqueOnline", "AlterModelOptions", "AlterModelManagers", "CreateModel", "AddLocks",
 }  # fmt: skip
+IN_USE = {
+    "connectors.webhookdelivery", "connectors.webhookendpoint", "connectors.connectoraccount", "refunds.refund",
+    "refunds.observation", "refunds.outboxevent",
+}  # fmt: skip
+"""Tables that every webhook or every page needs."""
 NOT_IN_A_TRANSACTION = {"AddIndexConcurrently", "AddIndexOnline", "AddUniqueOnline", "RemoveUniqueOnline"}
 _SLOW_SQL = re.compile(
     r"\bCREATE (UNIQUE )?INDEX (?!CONCURRENTLY)|\bDROP INDEX (?!CONCURRENTLY)|\bADD CONSTRAINT\b(?!.*NOT VALID)"
@@ -47,8 +53,23 @@ def _operations(migration: Any) -> Iterator[Any]:
     for operation in migration.operations:
         if isinstance(operation, migrations.SeparateDatabaseAndState):
             yield from operation.database_operations
+        elif isinstance(operation, AtOnce):
+            yield from operation.operations
         else:
             yield operation
+
+
+def held_on(migration: Any) -> Iterator[str]:
+    """What of a migration in one transaction comes while a table in use is locked already."""
+    locked, fresh = "", set[str]()
+    for operation in migration.operations if migration.atomic else ():
+        if locked:
+            yield f"{type(operation).__name__} comes while {locked} is locked: change {locked} last, by one AtOnce"
+        if isinstance(operation, migrations.CreateModel):
+            fresh.add(operation.name.lower())
+        table = f"{migration.app_label}.{getattr(operation, 'model_name', '').lower()}"
+        if table in IN_USE and table.partition(".")[2] not in fresh:
+            locked = table
 
 
 def _fault(operation: Any, app: str, before: ProjectState, after: ProjectState) -> str | None:
@@ -108,6 +129,42 @@ def test_a_migration_holds_up_nobody(key: tuple[str, str]) -> None:
     found = loader.MigrationLoader(None)
     state = found.project_state(key, at_end=False)
     assert list(faults(found.disk_migrations[key], state)) == []
+    assert list(held_on(found.disk_migrations[key])) == []
+
+
+def test_what_holds_a_table_in_use_while_it_does_something_else_is_found() -> None:
+    probe = _migration(migrations.AddField(name="extra", field=models.IntegerField(null=True), **_DELIVERY))
+    assert list(held_on(probe)) == []
+    probe.operations = [*probe.operations, migrations.AlterModelOptions("webhookendpoint", {})]  # type: ignore[misc]
+    [fault] = held_on(probe)
+    assert "while connectors.webhookdelivery is locked" in fault
+    probe.atomic = False  # type: ignore[misc]
+    assert list(held_on(probe)) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_changes_at_once_are_made_and_taken_back() -> None:
+    operation = AtOnce(
+        [
+            migrations.AddField(name=name, field=models.IntegerField(null=True), **_DELIVERY)
+            for name in ("probe_one", "probe_two")
+        ]
+    )
+
+    def columns() -> set[str]:
+        with connection.cursor() as cursor:
+            table = connection.introspection.get_table_description(cursor, "connectors_webhookdelivery")
+        return {column.name for column in table if column.name.startswith("probe")}
+
+    before = loader.MigrationLoader(connection).project_state()
+    after = before.clone()
+    operation.state_forwards("connectors", after)
+    with connection.schema_editor() as editor:
+        operation.database_forwards("connectors", editor, before, after)
+    assert columns() == {"probe_one", "probe_two"}
+    with connection.schema_editor() as editor:
+        operation.database_backwards("connectors", editor, after, before)
+    assert columns() == set()
 
 
 def _migration(operation: Any) -> migrations.Migration:
