@@ -26,7 +26,7 @@ def read_json(body: bytes | str, *, http_status: int | None = None, request_id: 
     try:
         return _JSON.decode(body if isinstance(body, str) else body.decode())
     except (ValueError, ArithmeticError, RecursionError) as error:
-        message = f"the answer is not sound JSON ({type(error).__name__})"
+        message = "this is not sound JSON: UTF-8, no NaN or Infinity, no key twice in one object"
         raise MalformedAnswer(message, http_status=http_status, request_id=request_id) from error
 
 

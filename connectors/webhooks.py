@@ -65,6 +65,8 @@ def receive(request: HttpRequest, connector: str, token: str) -> HttpResponse:
         _trouble.began()
         return _try_again()
     if door is None:
+        if _unknown.permits():
+            log.warning("webhook_not_addressed", connector=connector)
         return HttpResponse(status=404)
     body = _read(request)
     if body is None:
@@ -79,6 +81,7 @@ def _answer(door: _Door, delivery: Delivery, *, too_much_waits: bool) -> HttpRes
         door.connector.verify_webhook(delivery, door.endpoint)
     except SignatureExpired as error:
         if not (error.ahead or door.our_clock_is_off):
+            _count_rejection(door.endpoint_id, "the signature is older than the tolerance")
             return HttpResponse("The signature's timestamp is outside the tolerance.", status=400)
         hint_only = True
     except SignatureInvalid as error:
@@ -133,6 +136,7 @@ def forget_doors() -> None:
     _doors.clear()
     _backlog.reset()
     _doorbell.reset()
+    _unknown.reset()
     _rejections.reset()
     _trouble.ended()
 
@@ -224,10 +228,31 @@ class _Trouble:
         self._next_try_at = None
 
 
+class _Rejections:
+    """How many signatures failed at each endpoint; a flood of them costs one write a second."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._writes = _Throttle(1.0)
+        self._not_written: dict[int, int] = {}
+
+    def reset(self) -> None:
+        self._writes.reset()
+        with self._lock:
+            self._not_written.clear()
+
+    def one_more(self, endpoint_id: int) -> int:
+        """How many are to be written now; those of the last second are written with the next one."""
+        with self._lock:
+            self._not_written[endpoint_id] = self._not_written.get(endpoint_id, 0) + 1
+            return self._not_written.pop(endpoint_id) if self._writes.permits(endpoint_id) else 0
+
+
 _backlog = _Backlog()
 _trouble = _Trouble()
 _doorbell = _Throttle(1.0)
-_rejections = _Throttle(1.0)
+_unknown = _Throttle(10.0)
+_rejections = _Rejections()
 
 
 def _ring_doorbell() -> None:
@@ -240,13 +265,12 @@ def _ring_doorbell() -> None:
 
 
 def _count_rejection(endpoint_id: int, reason: str) -> None:
-    """Count signature failures; a flood of them costs one write a second, so the count is a lower bound."""
     log.warning("signature_rejected", endpoint=endpoint_id, reason=reason)
-    if not _rejections.permits(endpoint_id):
+    if not (number := _rejections.one_more(endpoint_id)):
         return
     try:
         WebhookEndpoint.objects.using(settings.INBOX_DATABASE).filter(pk=endpoint_id).update(
-            rejected_count=F("rejected_count") + 1, last_rejected_at=timezone.now()
+            rejected_count=F("rejected_count") + number, last_rejected_at=timezone.now()
         )
     except DatabaseError:
         log.exception("rejection_not_counted", endpoint=endpoint_id)

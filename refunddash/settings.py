@@ -279,8 +279,11 @@ STANDSTILL_SECONDS = _standstill_seconds()
 """How long neither the ticker nor any worker may have done anything before every page and /readyz say so."""
 
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="")
-DRAIN_FILE: str = env.str("DRAIN_FILE", default="")
 """What Prometheus must send as `Authorization: Bearer ...` to read /metrics; without it there is no such page."""
+DRAIN_FILE: str = env.str("DRAIN_FILE", default="")
+"""While a file of this name is there, /healthz answers 503."""
+RUNBOOK_URL: str = env.str("RUNBOOK_URL", default="")
+"""Where docs/operations.md can be read in a browser; its sections are linked from what is wrong."""
 
 WATCHDOG_SECONDS: float = env.float("WATCHDOG_SECONDS", default=150)
 """How long a worker may do nothing at all before its supervisor starts it anew. A task takes at most 60 s."""

@@ -27,6 +27,7 @@ _STALE: Mapping[str, str] = {
     "failing": "asking the processor fails by an error of ours",
     "paused": "the processor is not being asked just now",
     "silent": "nothing was heard of the processor lately",
+    "unannounced": "the processor's webhooks have stopped coming",
     "disabled": "the account is disabled here",
 }
 

@@ -6,15 +6,15 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from connectors.models import ConnectorAccount, WebhookEndpoint
-from refunds.models import AccountPolling, Alert, FailingRoad
+from refunds.models import AccountPolling, Alert, FailingRoad, Refund
 from refunds.operations.figures import Capped, Transitions, transitions, waiting_at
 
 QUIET_AFTER = dt.timedelta(days=1)
-_WORST_FIRST = ("rejected", "failing", "paused", "silent", "partial", "disabled", "fine")
+_WORST_FIRST = ("rejected", "failing", "paused", "silent", "unannounced", "partial", "disabled", "fine")
 
 
 @dataclass(slots=True)
@@ -29,6 +29,8 @@ class Health:
     failing_roads: list[FailingRoad] = field(default_factory=list)
     waiting: Mapping[int, Capped] = field(default_factory=dict)
     """By endpoint: its deliveries that are not applied yet; filled in by `with_backlogs`."""
+    newest_made_at: dt.datetime | None = None
+    """When the newest of its refunds was made that are a day old or older."""
 
     @property
     def backlog(self) -> Capped:
@@ -49,7 +51,7 @@ class Health:
 
     @property
     def condition(self) -> str:
-        """One word: rejected, failing, paused, silent, partial, disabled or fine."""
+        """One word: rejected, failing, paused, silent, unannounced, partial, disabled or fine."""
         if not self.account.enabled:
             return "disabled"
         if self.account.credentials_rejected_at:
@@ -60,6 +62,8 @@ class Health:
             return "paused"
         if self._is_silent:
             return "silent"
+        if self.webhooks_stopped:
+            return "unannounced"
         return "partial" if self.lasting_failures else "fine"
 
     @property
@@ -73,6 +77,20 @@ class Health:
         """Nothing was ever heard, or nothing for long from a processor that is asked every hour."""
         heard_at = self.last_heard_at
         return heard_at is None or (self.is_asked and heard_at < timezone.now() - QUIET_AFTER)
+
+    @property
+    def takes_webhooks(self) -> bool:
+        """Whether any of its endpoints is open."""
+        return any(endpoint.enabled for endpoint in self.endpoints)
+
+    @property
+    def webhooks_stopped(self) -> bool:
+        """Refunds were made after its last webhook and are a day old by now, or nothing could come in at all. Whoever
+        is never asked, or asked seldom, would not be missed otherwise."""
+        if not self.endpoints or not self.takes_webhooks:
+            return bool(self.endpoints)
+        since = self.last_webhook_at or min(endpoint.created_at for endpoint in self.endpoints)
+        return self.newest_made_at is not None and self.newest_made_at > since
 
     @property
     def is_asked(self) -> bool:
@@ -90,6 +108,8 @@ def health(accounts: QuerySet[ConnectorAccount]) -> list[Health]:
         found[account_id].open_alerts = number
     for failing in FailingRoad.objects.filter(account__in=accounts).order_by("road"):
         found[failing.account_id].failing_roads.append(failing)
+    for account_id, made_at in _newest_made(accounts):
+        found[account_id].newest_made_at = made_at
     for account_id, told in transitions(timezone.now()).items():
         if account_id in found:
             found[account_id].transitions = told
@@ -109,6 +129,7 @@ STALE: Mapping[str, str] = {
     "failing": "stale? failing",
     "paused": "stale? paused",
     "silent": "stale? silent",
+    "unannounced": "stale? no webhooks",
     "partial": "stale? in part",
     "disabled": "stale? disabled",
 }
@@ -127,6 +148,13 @@ def _endpoints(accounts: QuerySet[ConnectorAccount]) -> Iterable[tuple[int, Webh
     links = WebhookEndpoint.accounts.through.objects.filter(connectoraccount__in=accounts)
     for link in links.values_list("connectoraccount_id", "webhookendpoint_id"):
         yield link[0], by_id[link[1]]
+
+
+def _newest_made(accounts: QuerySet[ConnectorAccount]) -> Iterable[tuple[int, dt.datetime | None]]:
+    """For each account one look into the index of its refunds."""
+    old_enough = Refund.objects.filter(account=OuterRef("pk"), created_at__lt=timezone.now() - QUIET_AFTER)
+    newest = old_enough.order_by("-created_at").values("created_at")[:1]
+    return accounts.order_by().annotate(made_at=Subquery(newest)).values_list("pk", "made_at")
 
 
 def _open_alerts(accounts: QuerySet[ConnectorAccount]) -> Iterable[tuple[int, int]]:

@@ -107,6 +107,8 @@ def _of_conditions(healths: list[Health], now: dt.datetime) -> Iterator[Metric]:
          [h.account.clock_skew_seconds for h in healths]),
         ("account_last_webhook_age_seconds", "Since the last delivery with a valid signature.",
          [_age(h.last_webhook_at, now) for h in healths]),
+        ("account_webhooks_stopped", "1: none came after refunds that are a day old by now, or no endpoint is open.",
+         [h.webhooks_stopped for h in healths]),
         ("account_last_answer_age_seconds", "Since the processor last answered a question.",
          [_age(h.polling.last_answer_at if h.polling else None, now) for h in healths]),
     ):  # fmt: skip
@@ -124,7 +126,7 @@ def _of_roads(healths: list[Health], now: dt.datetime) -> Iterator[Metric]:
 
 def _of_endpoints(healths: list[Health]) -> Iterator[Metric]:
     endpoints = {endpoint.pk: endpoint for h in healths for endpoint in h.endpoints}
-    what = "Deliveries refused for their signature; at most one a second is counted."
+    what = "Refused for their signature, wrong or too old; those of the last second are counted with the next one."
     rejected = [([str(pk)], float(endpoint.rejected_count)) for pk, endpoint in endpoints.items()]
     yield _counter("signatures_rejected", what, ["endpoint"], rejected)
     waiting = {pk: count.number for h in healths for pk, count in h.waiting.items()}

@@ -7,6 +7,7 @@ import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.utils import timezone
 
 from refunds.operations import figures
@@ -49,6 +50,11 @@ class Trouble:
     times: int = 1
     alerts: int = 1
     address: str = ""
+
+    @property
+    def runbook(self) -> str:
+        """Where the section can be read; empty where nobody has said where the runbook is."""
+        return f"{settings.RUNBOOK_URL}#{self.section}" if settings.RUNBOOK_URL else ""
 
 
 def troubles(healths: Iterable[Health], alerts: Iterable[AlertLine]) -> list[Trouble]:
@@ -159,6 +165,8 @@ def _of_the_account(health: Health, now: dt.datetime) -> Iterator[Trouble]:
             name,
             health.last_heard_at,
         )
+    if health.condition == "unannounced":
+        yield _of_webhooks_that_stopped(health)
     if overdue := figures.overdue_polls(health.account, now):
         yield Trouble(
             Level.WARNING,
@@ -176,3 +184,18 @@ def _of_the_account(health: Health, now: dt.datetime) -> Iterator[Trouble]:
             "Compare the event types chosen at the processor with its page in docs/processors, and look for failures.",
             name,
         )
+
+
+def _of_webhooks_that_stopped(health: Health) -> Trouble:
+    if not health.takes_webhooks:
+        what = "None of its webhook endpoints is enabled: whatever the processor sends is answered 404."
+        todo = "Enable one in the admin, or take them away from the account if it is to have no webhooks."
+    else:
+        last = health.last_webhook_at
+        since = f"since {last:%-d %b %Y %H:%M} UTC" if last else "yet"
+        what = f"No webhook has come {since}, although refunds were made after that and are a day old."
+        todo = (
+            "Look at the processor's list of failed deliveries, and whether it posts to the address that the endpoint "
+            f"has: manage.py endpoint list. What was missed: manage.py backfill {health.account.name}, or its reports."
+        )
+    return Trouble(Level.DANGER, "unannounced", what, todo, health.account.name, health.last_webhook_at)

@@ -334,6 +334,13 @@ def _about_the_account(refund: Refund) -> Iterator[Notice]:
             since = found.last_heard_at
             heard = f"nothing of {account.name} since {since:%-d %b %Y %H:%M} UTC" if since else "nothing of it yet"
             yield Notice("warning", "This page may be stale: the processor is silent", f"We have heard {heard}.")
+        case "unannounced":
+            last = found.last_webhook_at
+            yield Notice(
+                "warning",
+                "This page may be stale: the processor's webhooks do not come",
+                f"The last one of {account.name} came {f'{last:%-d %b %Y %H:%M} UTC' if last else 'never'}.",
+            )
         case "disabled":
             yield Notice(
                 "warning",

@@ -109,7 +109,8 @@ def watch_endpoints() -> None:
                 subject=subject,
                 account_id=endpoint.only_account_id,
                 message=f"Deliveries at {endpoint} fail their signature since {last_good_at:%Y-%m-%d %H:%M} UTC, when "
-                "the last good one came. Compare its secret with the one at the processor; it sends them again.",
+                "the last good one came. Compare its secret with the one at the processor, and the clocks; it sends "
+                "them again.",
             )
         else:
             Alert.close(AlertKind.SIGNATURES_FAIL, subject=subject)

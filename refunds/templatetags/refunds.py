@@ -292,6 +292,7 @@ _CONDITIONS = {
     "fine": ("succeeded", "Fine"),
     "silent": ("question", "Nothing heard yet"),
     "paused": ("pause", "Paused"),
+    "unannounced": ("failed", "No webhooks"),
     "partial": ("pending", "In part"),
     "failing": ("failed", "Polling fails"),
     "rejected": ("lock", "Credentials rejected"),

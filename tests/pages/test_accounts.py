@@ -45,7 +45,7 @@ def test_a_pause_and_bad_signatures_are_shown(engineer):
     AccountPolling.of(account).pause(until=timezone.now() + dt.timedelta(hours=1), reason="breaker open after failures")
     page = text(engineer.page("/accounts/"))
     assert "Paused breaker open after failures, until" in page
-    assert "7 with a bad signature" in page
+    assert "7 with a bad or old signature" in page
 
 
 @pytest.mark.django_db

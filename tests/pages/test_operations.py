@@ -16,7 +16,7 @@ from connectors.models import DeliveryState, WebhookDelivery
 from refunds import services
 from refunds.models import AccountPolling, Alert, AlertKind, Heartbeat, Refund
 from refunds.operations import parked, readiness
-from tests.factories import T0, AccountFactory, EndpointFactory
+from tests.factories import T0, AccountFactory, EndpointFactory, RefundFactory
 from tests.pages import world as worlds
 from tests.pages.test_refund import text
 
@@ -99,6 +99,35 @@ def test_an_account_that_is_asked_and_silent_for_a_day_is_a_line_too(engineer):
     assert any("Nothing was heard for a day. quiet" in line for line in lines(engineer.page("/operations/")))
     AccountPolling.objects.update(last_answer_at=timezone.now() - dt.timedelta(hours=23))
     assert not any("quiet" in line for line in lines(engineer.page("/operations/")))
+
+
+def test_an_account_that_is_never_asked_and_whose_webhooks_stopped_is_a_line(engineer):
+    now = timezone.now()
+    account = AccountFactory.create(name="cards", connector="adyen")
+    endpoint = EndpointFactory.create(accounts=[account], created_at=now - dt.timedelta(days=30))
+    park(endpoint, "last", "", received_at=now - dt.timedelta(days=3), state=DeliveryState.APPLIED)
+    refund = RefundFactory.create(account=account, created_at=now - dt.timedelta(days=4))
+
+    def line() -> str:
+        return next((line for line in lines(engineer.page("/operations/")) if "cards" in line), "")
+
+    assert not line(), "nothing happened since"
+    Refund.objects.filter(pk=refund.pk).update(created_at=now - dt.timedelta(hours=23))
+    assert not line(), "its webhook may still come"
+    Refund.objects.filter(pk=refund.pk).update(created_at=now - dt.timedelta(hours=25))
+    assert "although refunds were made after that" in line()
+    assert "No webhooks" in text(engineer.page("/accounts/"))
+    endpoint.deliveries.update(received_at=now)
+    assert not line()
+    account.endpoints.update(enabled=False)
+    assert "None of its webhook endpoints is enabled" in line()
+
+
+def test_what_is_wrong_links_its_section_of_the_runbook_where_there_is_one(engineer, settings):
+    AccountFactory.create(name="quiet")
+    assert 'href="https://docs.example.com/operations.md#silent"' not in engineer.page("/operations/")
+    settings.RUNBOOK_URL = "https://docs.example.com/operations.md"
+    assert 'href="https://docs.example.com/operations.md#silent"' in engineer.page("/operations/")
 
 
 def test_every_kind_of_alert_becomes_a_line(engineer):

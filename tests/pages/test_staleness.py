@@ -208,6 +208,7 @@ TROUBLES = {
         account=account, road=Road.CHANGES, since=timezone.now() - dt.timedelta(hours=2), error="HTTP 500"
     ),
     "stale? disabled": lambda account: type(account).objects.filter(pk=account.pk).update(enabled=False),
+    "stale? no webhooks": lambda account: account.endpoints.update(enabled=False),
     "stale? silent": lambda account: (
         AccountPolling.objects.filter(account=account).update(last_answer_at=timezone.now() - dt.timedelta(days=2)),
         account.endpoints.get().deliveries.update(received_at=timezone.now() - dt.timedelta(days=2)),

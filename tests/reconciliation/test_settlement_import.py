@@ -284,14 +284,14 @@ def test_a_batch_missing_between_two_is_told_and_a_quiet_one_is_none(cards: Conn
 
     batch(7, [settled_row("R1")])
     batch(9, [settled_row("R2")])
-    assert "batches that never came: 8 (" in Alert.objects.get().message
+    assert "batches that never came: 8. " in Alert.objects.get().message
     batch(13, [])
     batch(12, [settled_row("R3")])
-    assert "batches that never came: 8, 10 to 11 (" in Alert.objects.get().message
+    assert "batches that never came: 8, 10 to 11. " in Alert.objects.get().message
     batch(8, [])
     batch(8, [])
     batch(10, [settled_row("R4")])
-    assert "batches that never came: 11 (" in Alert.objects.get().message
+    assert "batches that never came: 11. " in Alert.objects.get().message
     batch(11, [settled_row("R5")])
     assert Alert.objects.get().closed_at is not None
 

@@ -106,6 +106,20 @@ def test_a_wrong_signature_is_401_counted_and_nothing_is_stored(door):
     assert WebhookEndpoint.objects.get().rejected_count == 1
 
 
+def test_a_flood_of_wrong_signatures_is_counted_whole_at_a_write_a_second(door):
+    for _ in range(3):
+        door.post(event(), secret="whsec_other")
+    assert WebhookEndpoint.objects.get().rejected_count == 1
+    webhooks._rejections._writes.reset()  # a second later
+    door.post(event(), secret="whsec_other")
+    assert WebhookEndpoint.objects.get().rejected_count == 4
+
+
+def test_a_signature_that_is_too_old_is_counted_too(door):
+    assert door.post(event(), at=timezone.now() - dt.timedelta(hours=1)).status_code == 400
+    assert WebhookEndpoint.objects.get().rejected_count == 1
+
+
 def test_a_missing_signature_is_401(door):
     answer = Client().post(door.endpoint.path(door.token), data=event(), content_type="application/json")
     assert answer.status_code == 401

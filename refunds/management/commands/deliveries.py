@@ -76,7 +76,7 @@ class Command(BaseCommand):
                 str(delivery.endpoint),
                 delivery.get_state_display(),
                 delivery.attempts,
-                (delivery.dismissed_because or delivery.error or delivery.outcome)[:80],
+                (delivery.dismissed_because or delivery.error or delivery.outcome)[:200],
             )
             for delivery in found.select_related("endpoint").defer("body").order_by("-id")[: options["limit"]]
         ]

@@ -48,7 +48,10 @@ def watch(account_id: int) -> None:
     account = ConnectorAccount.objects.get(pk=account_id)
     gaps = [f"{first}" if first == last else f"{first} to {last}" for first, last in missing_batches(account)]
     odd = [f"{payout.payout_id} by {payout.difference} {payout.currency}" for payout in _with_a_difference(account)]
-    said = [_listed("batches that never came", gaps), _listed("payouts that are not the sum of their lines", odd)]
+    said = [
+        _listed("batches that never came", gaps),
+        _listed("payouts that are not the sum of their lines (by how many minor units)", odd),
+    ]
     if not (gaps or odd):
         Alert.close(AlertKind.SETTLEMENT_INCOMPLETE, subject=account.name)
         return
@@ -56,7 +59,7 @@ def watch(account_id: int) -> None:
         AlertKind.SETTLEMENT_INCOMPLETE,
         subject=account.name,
         account_id=account.pk,
-        message=f"The settlement of {account.name} is not whole: {'; '.join(filter(None, said))} (in minor units). "
+        message=f"The settlement of {account.name} is not whole: {'; '.join(filter(None, said))}. "
         "Import the files that are missing; where none is, ask the processor.",
     )
 
