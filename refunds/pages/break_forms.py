@@ -88,7 +88,9 @@ class BreakFilterForm(forms.Form):
 class DecisionForm(forms.Form):
     """What somebody decides, and why. `acts` are the ones on offer."""
 
-    act = forms.ChoiceField(label="What", widget=forms.RadioSelect())
+    act = forms.ChoiceField(
+        label="What", widget=forms.RadioSelect(), error_messages={"required": "Choose what is to be done."}
+    )  # fmt: skip
     reason = forms.ChoiceField(label="Reason", error_messages={"required": "Choose a reason."})
     text = forms.CharField(
         label="Why, in your own words", max_length=LONGEST_TEXT,

@@ -97,10 +97,10 @@ class Sums:
     amounts: dict[Status, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
 
     @property
-    def cells(self) -> list[tuple[int, str]]:
-        """For each status in the order of STATUSES, and for all: how many, and how much."""
-        shown = [(self.numbers[status], self._text(self.amounts[status])) for status in STATUSES]
-        return [*shown, (sum(self.numbers.values()), self._text(sum(self.amounts.values(), Decimal())))]
+    def cells(self) -> list[tuple[str, int, str]]:
+        """For each status in the order of STATUSES, and for all: its name, how many, and how much."""
+        shown = [(status.capitalize(), self.numbers[status], self._text(self.amounts[status])) for status in STATUSES]
+        return [*shown, ("All", sum(self.numbers.values()), self._text(sum(self.amounts.values(), Decimal())))]
 
     def _text(self, amount: Decimal) -> str:
         return f"{amount:,}" if self.currency else ""

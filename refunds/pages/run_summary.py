@@ -15,20 +15,18 @@ from refunds.reconciliation.ageing import AgeBucket
 from refunds.reconciliation.codes import Code, Severity
 from refunds.reconciliation.models import Break, Run
 
-WIDTH, ROW, BAR, LEFT, RIGHT = 720, 26, 16, 210, 60
-"""Of the chart, in its own units: all of it, a row, a bar in it, the names on its left, the counts on its right."""
-LEAST = 2
-"""A single break among thousands is still to be seen."""
+LONGEST, LEAST = 84.0, 0.6
+"""Of a bar, in hundredths of the row: beside the longest its number has room, and one break among thousands is seen."""
 
 
 @dataclass(slots=True)
 class Segment:
-    """One age of one code: where its bar lies."""
+    """One age of one code: where its bar lies, in hundredths of the row."""
 
     age: AgeBucket
     breaks: int
-    x: int = 0
-    width: int = 0
+    x: float = 0.0
+    width: float = 0.0
 
 
 @dataclass(slots=True)
@@ -40,21 +38,16 @@ class Line:
     ages: dict[AgeBucket, int] = field(default_factory=lambda: defaultdict(int))
     at_risk: list[Amount] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
-    y: int = 0
 
     @property
-    def counts(self) -> list[int]:
+    def counts(self) -> list[tuple[AgeBucket, int]]:
         """By age, in the order of the columns."""
-        return [self.ages[age] for age in AgeBucket]
+        return [(age, self.ages[age]) for age in AgeBucket]
 
     @property
-    def end(self) -> int:
-        """Where the bars end, and the number stands."""
-        return self.segments[-1].x + self.segments[-1].width + 6 if self.segments else LEFT
-
-    @property
-    def text_y(self) -> int:
-        return self.y + BAR - 4
+    def end(self) -> float:
+        """Where the bar ends, and the number stands."""
+        return round(self.segments[-1].x + self.segments[-1].width, 1) if self.segments else 0.0
 
 
 def lines_of(run: Run) -> list[Line]:
@@ -102,17 +95,12 @@ def totals_of(lines: list[Line]) -> list[Amount]:
     return [Amount(minor_amount, unit[0], accounts[unit]) for unit, minor_amount in sorted(sums.items())]
 
 
-def height_of(lines: list[Line]) -> int:
-    return len(lines) * ROW + 4
-
-
 def _draw(lines: list[Line]) -> None:
     most = max((line.breaks for line in lines), default=0)
-    scale = (WIDTH - LEFT - RIGHT) / most if most else 0
-    for number, line in enumerate(lines):
-        line.y, x = number * ROW + 4, LEFT
+    for line in lines:
+        x = 0.0
         for age in AgeBucket:
             if count := line.ages[age]:
-                width = max(round(count * scale), LEAST)
-                line.segments.append(Segment(age, count, x, width))
+                width = max(round(count * LONGEST / most, 1), LEAST)
+                line.segments.append(Segment(age, count, round(x, 1), width))
                 x += width

@@ -17,7 +17,7 @@ from refunds.reconciliation.ageing import AgeBucket
 from refunds.reconciliation.codes import Code, Severity
 from refunds.reconciliation.ladder import MatchState, Pass
 from refunds.reconciliation.models import BreakState, DecisionGroup, GroupState, Run, RunState
-from refunds.reconciliation.reasons import Act, reason_words
+from refunds.reconciliation.reasons import Act, Reason, reason_words, reasons_for
 from refunds.templatetags.icons import icon
 from refunds.templatetags.refunds import money
 
@@ -97,6 +97,9 @@ _RUNS = {
 
 @register.filter
 def group_state(group: DecisionGroup) -> SafeString:
+    """The badge of an act's state; what was undone says so."""
+    if hasattr(group, "undone_by"):
+        return _badge("canceled", "returned", "Undone")
     return _badge(*_GROUPS[GroupState(group.state)])
 
 
@@ -123,6 +126,17 @@ def bucket(age: int) -> str:
 @register.filter
 def reason(code: str) -> str:
     return reason_words(code)
+
+
+@register.simple_tag
+def pair_reasons() -> list[tuple[str, list[Reason]]]:
+    """Why two rows are the same refund or are not, under what each is a reason for."""
+    accept, reject = reasons_for(Act.MATCH), reasons_for(Act.REJECT)
+    return [
+        ("To accept", [each for each in accept if each not in reject]),
+        ("To reject", [each for each in reject if each not in accept]),
+        ("To either", [each for each in accept if each in reject]),
+    ]
 
 
 @register.filter

@@ -306,7 +306,10 @@ def identifier(value: str, what: str) -> dict[str, str]:
     return {"value": value, "what": what}
 
 
-_RECONCILIATION = "breaks break together approvals decision runs run run_new suggestions imports periods period"
+_RECONCILIATION = (
+    "breaks break break_decide break_candidate together approvals decision decision_answer decision_undo "
+    "runs run run_new suggestions suggestion imports periods period"
+)
 _ABOUT_REFUNDS = "refunds refund search views view_change case bulk_check"
 
 

@@ -34,7 +34,6 @@ def take(browser: Browser, address: str, user: str, password: str, folder: Path)
             "search": f"/search/?q={_lines(page)}",
             "refund": refund,
             "report": "/report/",
-            "exports": "/exports/",
             "accounts": "/accounts/",
         }.items():
             if path:
@@ -56,37 +55,57 @@ def take_operations(browser: Browser, address: str, user: str, password: str, fo
 
 
 def take_period(browser: Browser, address: str, user: str, password: str, folder: Path, pk: int) -> None:
-    """The page of a closed period, from top to bottom."""
+    """The list of periods, and the page of a closed one from top to bottom."""
     for name, scheme, size in (("period-light", "light", SIZE), ("period-dark", "dark", SIZE),
                                ("period-phone-light", "light", PHONE)):  # fmt: skip
         page = _window(browser, address, scheme, size)
         _sign_in(page, user, password)
+        if size is SIZE:
+            _photograph(page, "/periods/", folder / f"periods-{scheme}.png")
         page.goto(f"/periods/{pk}/")
         page.evaluate("document.fonts.ready.then(() => document.activeElement.blur())")
         page.screenshot(path=folder / f"{name}.png", full_page=True)
         page.context.close()
 
 
-def take_reconciliation(browser: Browser, address: str, user: str, password: str, folder: Path) -> None:
-    """Runs, breaks and what each party says; user is of finance."""
+def take_reconciliation(
+    browser: Browser, address: str, user: str, password: str, folder: Path, *, run: int, underway: int, short: int
+) -> None:
+    """Every page about runs and breaks; user is of finance. `run` is done, `underway` is not, `short` is a break that
+    was decided about."""
+    pages = {
+        "breaks": "/breaks/",
+        "break": f"/breaks/{short}/",
+        "run": f"/runs/{run}/",
+        "runs": "/runs/",
+        "run-new": "/runs/new/",
+        "run-progress": f"/runs/{underway}/",
+        "suggestions": f"/runs/{run}/suggestions/",
+        "groups": "/breaks/together/?code=B04",
+        "approvals": "/approvals/",
+        "imports": "/imports/",
+        "books": "/ledger/",
+        "exports": "/exports/",
+    }
     for scheme in ("light", "dark"):
         page = _window(browser, address, scheme, SIZE)
         _sign_in(page, user, password)
-        _photograph(page, "/breaks/", folder / f"breaks-{scheme}.png")
-        _photograph(page, _row_of(page, "/breaks/?code=B11&text=re_3Rshort"), folder / f"break-{scheme}.png")
-        _photograph(page, _row_of(page, "/runs/"), folder / f"run-{scheme}.png")
+        for name, path in pages.items():
+            _photograph(page, path, folder / f"{name}-{scheme}.png")
+            if name == "break":
+                page.locator("section[aria-labelledby=history]").screenshot(path=folder / f"history-{scheme}.png")
+            elif name == "suggestions":
+                page.get_by_text("Say whether it is").first.click()
+                page.evaluate("document.activeElement.blur()")
+                page.screenshot(path=folder / f"{name}-{scheme}.png")
         page.context.close()
     page = _window(browser, address, "light", PHONE)
     _sign_in(page, user, password)
-    _photograph(page, _row_of(page, "/breaks/?code=B11&text=re_3Rshort"), folder / "break-phone-light.png")
+    for name in ("break", "run", "groups"):
+        page.goto(pages[name])
+        page.evaluate("document.fonts.ready.then(() => document.activeElement.blur())")
+        page.screenshot(path=folder / f"{name}-phone-light.png", full_page=name == "run")
     page.context.close()
-
-
-def _row_of(page: Page, path: str) -> str:
-    """The address of the first row of a list; the list itself where it is empty."""
-    page.goto(path)
-    links = page.locator("a.row-link")
-    return (links.first.get_attribute("href") or path) if links.count() else path
 
 
 def take_case_work(browser: Browser, address: str, user: str, password: str, folder: Path) -> None:
@@ -152,14 +171,22 @@ def _launch_and_take(address: str, user: str, password: str, folder: Path) -> No
 
 
 def test_take_screenshots(world, browser, live_server):
+    from django.contrib.auth.models import User
+
+    from refunds.permissions import Role
+    from refunds.reconciliation.codes import Code
     from tests.browser.exports import exports_of
     from tests.pages import case_work, reconciling
-    from tests.pages.world import PASSWORD, trouble
+    from tests.pages.world import PASSWORD, trouble, user
 
     exports_of(world)
     take(browser, live_server.url, "admin", PASSWORD, FOLDER)
-    reconciling.month(world.asked)
-    take_reconciliation(browser, live_server.url, "finance", PASSWORD, FOLDER)
+    month = reconciling.month(world.asked)
+    underway = reconciling.busy(month, User.objects.get(username="finance"), user(Role.FINANCE, "finance2"))
+    take_reconciliation(
+        browser, live_server.url, "finance", PASSWORD, FOLDER,
+        run=month.run.pk, underway=underway.pk, short=month.the(Code.AMOUNT_UNDER, "PS").pk,
+    )  # fmt: skip
     case_work.add(world)
     take_case_work(browser, live_server.url, "support", PASSWORD, FOLDER)
     trouble(world)

@@ -45,12 +45,29 @@ def _demo(run: Run, config: Path, *arguments: str) -> None:
 def test_there_is_one_login_a_role_and_its_password_works(run: Run, config: Path, tmp_path: Path) -> None:
     _demo(run, config)
     passwords = json.loads((tmp_path / "demo-logins.json").read_text())
-    assert set(passwords) == set(Role)
+    assert set(passwords) == {*Role, "finance2"}
     for role in Role:
         user = authenticate(username=role.value, password=passwords[role])
         assert isinstance(user, User)
         assert user.is_staff == may(user, Action.SEE_DELIVERIES) == (role in (Role.ENGINEER, Role.ADMIN))
         assert not user.is_superuser
+
+
+def test_a_second_person_of_finance_may_answer_the_first(run: Run, config: Path, tmp_path: Path) -> None:
+    _demo(run, config)
+    passwords = json.loads((tmp_path / "demo-logins.json").read_text())
+    second = authenticate(username="finance2", password=passwords["finance2"])
+    assert isinstance(second, User)
+    assert may(second, Action.SECOND_DECISIONS)
+    assert not second.is_staff
+
+
+def test_logins_from_before_keep_their_passwords(run: Run, config: Path, tmp_path: Path) -> None:
+    (tmp_path / "demo-logins.json").write_text(json.dumps({role.value: f"of {role}" for role in Role}))
+    _demo(run, config)
+    passwords = json.loads((tmp_path / "demo-logins.json").read_text())
+    assert {name for name, password in passwords.items() if password == f"of {name}"} == set(Role)
+    assert authenticate(username="finance2", password=passwords["finance2"]) is not None
 
 
 def test_every_processor_the_sandbox_plays_has_an_account(run: Run, config: Path) -> None:

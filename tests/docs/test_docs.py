@@ -17,6 +17,7 @@ from django.core.management import CommandError, get_commands, load_command_clas
 from connectors.contract import Stage, Status
 from connectors.registry import connectors
 from refunds.facts import STATUS_OF, Source, Standing
+from refunds.management.commands.demo import LOGINS
 from refunds.models import AlertKind
 from refunds.permissions import Role
 from tests.docs.pages import PAGES, PROJECT, each_page, fences, prose, resolved, rows_after, text_of, ticked
@@ -76,6 +77,12 @@ def test_the_first_page_shows_every_make_target_but_help() -> None:
     targets = set(re.search(r"^\.PHONY: (.*)$", text_of("Makefile"), re.M)[1].split())  # type: ignore[index]
     shown = [text for text in ticked(prose(PROJECT / "README.md")) if text.startswith("make ")]
     assert {text.split()[1] for text in shown} == targets - {"help"}
+
+
+def test_the_first_page_names_every_practice_login() -> None:
+    row = re.search(r"^\| logins \| (.*?);", text_of("README.md"), re.M)
+    assert row is not None
+    assert sorted(ticked(row[1])) == sorted(LOGINS)
 
 
 def _shell(page: Path) -> list[str]:

@@ -14,8 +14,9 @@ from connectors.models import ConnectorAccount
 from refunds.reconciliation import deciding
 from refunds.reconciliation.books import Source, import_ledger
 from refunds.reconciliation.codes import Code
-from refunds.reconciliation.models import Break, DecisionGroup, Run
+from refunds.reconciliation.models import Break, DecisionGroup, LedgerImport, Run, RunState
 from refunds.reconciliation.reasons import Act
+from refunds.reconciliation.runs import start_run
 from tests.factories import SettledLineFactory
 from tests.reconciliation.world import World, march
 
@@ -104,6 +105,27 @@ def _bank(world: World) -> None:
     world.banked("BANK-0316", 90_000, day=17, payout="po_1QMarch")
     world.paid_out("po_1QLost", 41_000, day=18)
     world.banked("BANK-0325", 41_000, day=25, payout="")
+
+
+def busy(month: Month, first: User, second: User) -> Run:
+    """What a month has after some days of work: a write-off that waits, decisions, one of them undone, another file.
+    Returns a run that somebody waits for."""
+    proposed(month, second)
+    over, under = month.the(Code.AMOUNT_OVER), month.the(Code.AMOUNT_UNDER, "PS")
+    deciding.decide(
+        over, Act.RESOLVE, reason="explained", text="Shipping was refunded with it, as agreed.", by=first, version=0
+    )  # fmt: skip
+    wrong = deciding.decide(
+        under, Act.WRITE_OFF, reason="fee_accepted", text="The processor keeps its fee.", by=first, version=0
+    )  # fmt: skip
+    deciding.undo(wrong, reason="new_information", text="The fee comes back with the next payout.", by=second)
+    LedgerImport.objects.filter(name="test").update(name="bank-2026-03.csv")
+    rows = "".join(f"GL-4{number:03d},{number}.50,EUR,2026-04-02,re_4R{number}\n" for number in range(20, 62))
+    books = "reference,amount,currency,booked_at,connector_refund_id\n" + rows
+    import_ledger(month.world.account, "april-books.csv", io.BytesIO(books.encode()), source=Source.UPLOAD, by=first)
+    run = start_run([month.world.account], since=month.run.since, until=month.run.until, by=first)
+    Run.objects.filter(pk=run.pk).update(state=RunState.RUNNING, step="who belongs together", percent=40)
+    return run
 
 
 def proposed(month: Month, by: User) -> DecisionGroup:

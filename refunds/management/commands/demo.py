@@ -146,18 +146,25 @@ def _logins_path() -> Path:
     return Path(settings.VAR_DIR) / "demo-logins.json"
 
 
+LOGINS = {**{role.value: role for role in Role}, "finance2": Role.FINANCE}
+"""One login a role; and a second person of finance, whom reopening a period and a large write-off need."""
+
+
 def _make_logins() -> None:
-    """One login a role, its password made up once for this machine."""
+    """Their passwords are made up once for this machine."""
     path = _logins_path()
     if not path.exists():
-        _write_private(path, {role.value: secrets.token_urlsafe(9) for role in Role})
+        _write_private(path, {})
         User.objects.filter(email__endswith=f"@{DEMO_EMAIL_DOMAIN}").delete()
-    passwords = _read(path)
-    for role in Role:
+    kept = _read(path)
+    passwords = {name: kept.get(name) or secrets.token_urlsafe(9) for name in LOGINS}
+    if passwords != kept:
+        _write_private(path, passwords)
+    for name, role in LOGINS.items():
         group, _ = Group.objects.get_or_create(name=role.value)
-        if User.objects.filter(username=role.value).exists():
+        if User.objects.filter(username=name).exists():
             continue
-        user = User.objects.create_user(role.value, f"{role.value}@{DEMO_EMAIL_DOMAIN}", passwords[role.value])
+        user = User.objects.create_user(name, f"{name}@{DEMO_EMAIL_DOMAIN}", passwords[name])
         user.groups.add(group)
         user.is_staff = may(user, Action.SEE_DELIVERIES)
         user.save(update_fields=["is_staff"])

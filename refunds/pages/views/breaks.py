@@ -17,6 +17,8 @@ from refunds.pages.strip import strip
 from refunds.permissions import Action, accounts_of, may
 from refunds.reconciliation.choosing import Place, page_of
 from refunds.reconciliation.codes import Code
+from refunds.reconciliation.current import current_runs
+from refunds.reconciliation.deciding.accepting import unanswered
 from refunds.reconciliation.deciding.candidates import candidates_of
 from refunds.reconciliation.deciding.targets import asks_for
 from refunds.reconciliation.models import Break, BreakDecision, BreakState, DecisionGroup, GroupState, Match, Run
@@ -25,6 +27,7 @@ from refunds.reconciliation.reasons import Act
 
 _ON_A_PAGE = 50
 _MATCHES_SHOWN = 10
+_RUNS_SHOWN = 5
 
 
 @require_safe
@@ -40,6 +43,8 @@ def breaks(request: SignedInRequest) -> HttpResponse:
         **_rows(request, form),
     }
     partial = bool(request.htmx) and not request.htmx.history_restore_request
+    if not partial and may(request.user, Action.SEE_RECONCILIATION):
+        context["suggesting"] = _suggesting(request)
     response = render(
         request, "reconciliation/_break_results.html" if partial else "reconciliation/breaks.html", context
     )
@@ -64,6 +69,13 @@ def _rows(request: SignedInRequest, form: BreakFilterForm) -> dict[str, Any]:
     further = f"{page.next.run}-{page.next.code}-{page.next.pk}" if page.next else ""
     filters = listing.tidied(request.GET, without=("after",)).urlencode()
     return {"page": page, "run": run, "further": further, "filters": filters, "is_first": after is None}
+
+
+def _suggesting(request: SignedInRequest) -> list[tuple[Run, int]]:
+    """The newest runs that speak for today and suggest matches, each with how many nobody has answered."""
+    visible = Run.objects.visible_in(accounts_of(request.user))
+    runs = visible.filter(pk__in=list(current_runs(visible)), suggested__gt=0).order_by("-id")[:_RUNS_SHOWN]
+    return [(run, number) for run in runs if (number := unanswered(run))]
 
 
 def _place(text: str) -> Place | None:
@@ -91,9 +103,10 @@ def visible_break(request: SignedInRequest, pk: int) -> Any:
 
 
 def show_break(
-    request: SignedInRequest, found: Any, *, form: BreakDecisionForm | None = None, status: int = 200
+    request: SignedInRequest, found: Any, *, form: BreakDecisionForm | None = None,
+    answered: dict[str, Any] | None = None, status: int = 200,
 ) -> HttpResponse:  # fmt: skip
-    """The page of one break; with `form` again as it was filled in."""
+    """The page of one break; with `form` again as it was filled in, or with what was `answered` to a candidate."""
     code, user = Code(found.code), request.user
     settlement = may(user, Action.SEE_SETTLEMENT)
     acts = acts_for(found) if may(user, Action.DECIDE_BREAKS) else []
@@ -112,6 +125,7 @@ def show_break(
         "waiting": _waiting(found),
         "asks_for": asks_for(found) if found.state == BreakState.OPEN else "",
         "form": form or (BreakDecisionForm(acts=acts) if acts else None),
+        "answered": answered,
         "may_decide": may(user, Action.DECIDE_BREAKS),
         "may_see_runs": may(user, Action.SEE_RECONCILIATION),
     }

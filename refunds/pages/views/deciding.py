@@ -82,8 +82,11 @@ def candidate(request: SignedInRequest, pk: int) -> HttpResponse:
         )  # fmt: skip
     except DecisionError as error:
         messages.error(request, error.message)
-        return show_break(request, visible_break(request, pk), status=409 if isinstance(error, Conflict) else 400)
-    messages.success(request, f"{Act(said['act']).done.capitalize()}. Later runs know it.")
+        return show_break(
+            request, visible_break(request, pk), status=409 if isinstance(error, Conflict) else 400,
+            answered={**request.POST.dict(), "number": request.POST.get("refund")},
+        )  # fmt: skip
+    messages.success(request, f"{Act(said['act']).done.capitalize()}. Later runs know it. It can be undone.")
     return redirect("break", pk=pk)
 
 
@@ -106,9 +109,9 @@ def together(request: SignedInRequest) -> HttpResponse:
     """Many at once: the preview of a filter, then exactly that."""
     accounts = accounts_of(request.user)
     form = DecisionForm(request.POST or None, acts=_acts_of_group(request))
-    if request.method == "POST":
+    if request.method == "POST" and form.is_valid():
+        said = form.cleaned_data
         try:
-            said = _valid(form)
             group = deciding.apply(
                 request.POST.get("preview", ""), accounts, Act(said["act"]), reason=said["reason"], text=said["text"],
                 by=request.user,
@@ -144,7 +147,7 @@ def _acts_of_group(request: SignedInRequest) -> list[Act]:
 
 def visible_group(request: SignedInRequest, pk: int) -> DecisionGroup:
     groups = DecisionGroup.objects.visible_in(accounts_of(request.user))
-    found = groups.select_related("decided_by", "token", "answered_by", "undoes").filter(pk=pk).first()
+    found = groups.select_related("decided_by", "token", "answered_by", "undoes", "undone_by").filter(pk=pk).first()
     if found is None:
         raise Http404("There is no such decision.")
     return found
@@ -218,7 +221,9 @@ def undo(request: SignedInRequest, pk: int) -> HttpResponse:
         return _show(request, visible_group(request, pk), status=409 if isinstance(error, Conflict) else 400)
     left = group.breaks - undoing.breaks
     more = f" {left} decided anew since stay as they are." if left else ""
-    messages.success(request, f"Undone: {undoing.breaks} break{'' if undoing.breaks == 1 else 's'}.{more}")
+    number = f"{undoing.breaks} break{'' if undoing.breaks == 1 else 's'}"
+    what = number if group.breaks else "what was said of the pair"
+    messages.success(request, f"Undone: {what}.{more}")
     return redirect("decision", pk=undoing.pk)
 
 
@@ -227,7 +232,7 @@ def undo(request: SignedInRequest, pk: int) -> HttpResponse:
 def approvals(request: SignedInRequest) -> HttpResponse:
     """What waits for a second person, the oldest first; and what was decided last."""
     groups = DecisionGroup.objects.visible_in(accounts_of(request.user))
-    groups = groups.select_related("decided_by", "token", "answered_by").prefetch_related("accounts")
+    groups = groups.select_related("decided_by", "token", "answered_by", "undone_by").prefetch_related("accounts")
     context = {
         "waiting": list(groups.filter(state=GroupState.WAITING).order_by("id")[:_SHOWN]),
         "latest": list(groups.exclude(state=GroupState.WAITING).order_by("-id")[:_SHOWN]),

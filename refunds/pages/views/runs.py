@@ -17,13 +17,13 @@ from refunds.pages.break_forms import DecisionForm
 from refunds.pages.exporting import numbered_start
 from refunds.pages.forms import ZONES_OFFERED
 from refunds.pages.run_form import RunForm, zones_of
-from refunds.pages.run_summary import height_of, lines_of, totals_of
+from refunds.pages.run_summary import lines_of, totals_of
 from refunds.permissions import Action, accounts_of, may
 from refunds.reconciliation import deciding
 from refunds.reconciliation.ageing import AgeBucket
 from refunds.reconciliation.current import current_runs
 from refunds.reconciliation.deciding import Conflict, DecisionError, NotPossible
-from refunds.reconciliation.deciding.accepting import pair_of
+from refunds.reconciliation.deciding.accepting import pair_of, unanswered
 from refunds.reconciliation.deciding.pairs import verdicts_of
 from refunds.reconciliation.ladder import MatchState
 from refunds.reconciliation.models import Match, Run, RunState
@@ -92,11 +92,10 @@ def _about(request: SignedInRequest, found: Run) -> dict[str, Any]:
         "accounts": list(found.accounts.all()),
         "lines": lines,
         "totals": totals_of(lines),
-        "height": height_of(lines),
         "ages": list(AgeBucket),
         "is_current": found.state != RunState.DONE or found.pk in current_runs(_visible(request)),
         "may_run": may(request.user, Action.RECONCILE),
-        "may_decide": may(request.user, Action.DECIDE_BREAKS),
+        "unanswered": unanswered(found),
         "start": numbered_start("breaks", "run", found.pk, user=request.user)
         if found.state == RunState.DONE and may(request.user, Action.EXPORT_REPORTS)
         else None,
@@ -125,7 +124,9 @@ def suggestions(request: SignedInRequest, pk: int) -> HttpResponse:
     return _suggestions(request, _run(request, pk))
 
 
-def _suggestions(request: SignedInRequest, found: Run, *, status: int = 200) -> HttpResponse:
+def _suggestions(
+    request: SignedInRequest, found: Run, *, answered: dict[str, Any] | None = None, status: int = 200
+) -> HttpResponse:  # fmt: skip
     after = request.GET.get("after", "")
     matches = Match.objects.filter(run=found, state=MatchState.SUGGESTED).order_by("id")
     if after.isascii() and after.isdigit() and len(after) <= 18:
@@ -133,13 +134,12 @@ def _suggestions(request: SignedInRequest, found: Run, *, status: int = 200) -> 
     rows = list(matches.select_related("refund__account", "entry__account", "line__account")[: _ON_A_PAGE + 1])
     shown = rows[:_ON_A_PAGE]
     said = verdicts_of([pair_of(match) for match in shown])
-    may_decide = may(request.user, Action.DECIDE_BREAKS)
     context = {
         "run": found,
         "rows": [(match, said.get(pair_of(match).name)) for match in shown],
         "further": shown[-1].pk if len(rows) > _ON_A_PAGE else None,
-        "accept": DecisionForm(acts=[Act.MATCH]) if may_decide else None,
-        "reject": DecisionForm(acts=[Act.REJECT]) if may_decide else None,
+        "may_decide": may(request.user, Action.DECIDE_BREAKS),
+        "answered": answered,
     }
     return render(request, "reconciliation/suggestions.html", context, status=status)
 
@@ -160,6 +160,7 @@ def suggestion(request: SignedInRequest, pk: int) -> HttpResponse:
         deciding.answer_suggestion(match, Act(said["act"]), reason=said["reason"], text=said["text"], by=request.user)
     except DecisionError as error:
         messages.error(request, error.message)
-        return _suggestions(request, found, status=409 if isinstance(error, Conflict) else 400)
-    messages.success(request, f"{Act(said['act']).done.capitalize()}. Later runs know it.")
+        status = 409 if isinstance(error, Conflict) else 400
+        return _suggestions(request, found, answered={**request.POST.dict(), "number": match.pk}, status=status)
+    messages.success(request, f"{Act(said['act']).done.capitalize()}. Later runs know it. It can be undone.")
     return redirect("suggestions", pk=found.pk)

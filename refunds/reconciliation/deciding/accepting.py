@@ -13,7 +13,7 @@ from refunds.reconciliation.deciding.errors import Conflict, NotPossible
 from refunds.reconciliation.deciding.items import By, check_words, columns_of, items_of
 from refunds.reconciliation.deciding.pairs import Pair, remember, verdicts_of
 from refunds.reconciliation.ladder import MatchState
-from refunds.reconciliation.models import Break, DecisionGroup, GroupState, Match, Verdict
+from refunds.reconciliation.models import Break, DecisionGroup, GroupState, Match, Run, Verdict
 from refunds.reconciliation.reasons import Act
 
 
@@ -44,6 +44,17 @@ def answer_suggestion(match: Match, act: Act, *, reason: str, text: str, by: By)
             f"It was {said.get_verdict_display().lower()} already, by {said.group.who}. Nothing was changed."
         )
     return _say(pair, act, reason=reason, text=text, by=by)
+
+
+def unanswered(run: Run) -> int:
+    """How many of the matches a run suggests nobody has answered; only answers to its first thousand are looked for."""
+    if not run.suggested:
+        return 0
+    suggested = Match.objects.filter(run=run, state=MatchState.SUGGESTED).select_related("line", "entry").order_by("id")
+    return max(run.suggested - len(verdicts_of([pair_of(match) for match in suggested[:_LOOKED_AT]])), 0)
+
+
+_LOOKED_AT = 1000
 
 
 def pair_of(match: Match) -> Pair:

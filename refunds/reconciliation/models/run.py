@@ -130,6 +130,10 @@ class Match(PointsAtRows):
     def __str__(self) -> str:
         return f"match {self.pk} of run {self.run_id}"
 
+    @property
+    def is_suggested(self) -> bool:
+        return self.state == MatchState.SUGGESTED
+
 
 class BreakState(models.TextChoices):
     """What became of a break."""
