@@ -101,15 +101,16 @@ class Health:
 def health(accounts: QuerySet[ConnectorAccount]) -> list[Health]:
     """Every account's health, the worst first; the number of queries does not grow with the accounts."""
     polling = {row.account_id: row for row in AccountPolling.objects.filter(account__in=accounts)}
-    found = {account.pk: Health(account, polling.get(account.pk)) for account in accounts}
+    found = {
+        account.pk: Health(account, polling.get(account.pk), newest_made_at=getattr(account, "made_at", None))
+        for account in accounts.annotate(made_at=_newest_made())
+    }
     for account_id, endpoint in _endpoints(accounts):
         found[account_id].endpoints.append(endpoint)
     for account_id, number in _open_alerts(accounts):
         found[account_id].open_alerts = number
     for failing in FailingRoad.objects.filter(account__in=accounts).order_by("road"):
         found[failing.account_id].failing_roads.append(failing)
-    for account_id, made_at in _newest_made(accounts):
-        found[account_id].newest_made_at = made_at
     for account_id, told in transitions(timezone.now()).items():
         if account_id in found:
             found[account_id].transitions = told
@@ -150,11 +151,10 @@ def _endpoints(accounts: QuerySet[ConnectorAccount]) -> Iterable[tuple[int, Webh
         yield link[0], by_id[link[1]]
 
 
-def _newest_made(accounts: QuerySet[ConnectorAccount]) -> Iterable[tuple[int, dt.datetime | None]]:
+def _newest_made() -> Subquery:
     """For each account one look into the index of its refunds."""
     old_enough = Refund.objects.filter(account=OuterRef("pk"), created_at__lt=timezone.now() - QUIET_AFTER)
-    newest = old_enough.order_by("-created_at").values("created_at")[:1]
-    return accounts.order_by().annotate(made_at=Subquery(newest)).values_list("pk", "made_at")
+    return Subquery(old_enough.order_by("-created_at", "-id").values("created_at")[:1])
 
 
 def _open_alerts(accounts: QuerySet[ConnectorAccount]) -> Iterable[tuple[int, int]]:
