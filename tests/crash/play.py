@@ -195,7 +195,8 @@ class Play:
         ends_at = time.monotonic() + self.plan.go_on_seconds
         while (missing := self._too_little()) and time.monotonic() < ends_at:
             self._say(f"going on: {'; '.join(missing)}")
-            if not self.load.left():
+            # The processors' next words about living refunds trickle in; those alone would take long.
+            if self.load.left() < _STARTED_AT_ONCE:
                 self.load.start_more(_STARTED_AT_ONCE)
             self._round(posts=self.load.left())
 
