@@ -10,23 +10,30 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.crash.houses import changed, complaints, control_plan, lines, mutant_plan, plans, run_alone
+from tests.crash import record
+from tests.crash.houses import changed, control_plan, lines, mutant_plan, plans, run_alone
 from tests.crash.mutants import MUTANTS
+from tests.crash.record import Outcome, conclusion
 from tests.crash.run import Plan, play
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--size", choices=("smoke", "full"), default="full")
-    parser.add_argument("--seed", type=int, default=None, help="to repeat a run; printed")
+    parser.add_argument("--seed", type=int, default=None, help="the same choices again; printed")
     parser.add_argument("--only", action="append", help="a house or a mutant, by name; all of the size without")
     parser.add_argument("--refunds", type=int, help="another number of refunds than the size's")
     parser.add_argument("--kills", type=int, help="another number of kills than the size's")
+    parser.add_argument(
+        "--record", action="store_true", help="write what was measured into docs/crash-testing.md and docs/promises.md"
+    )
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
     if given.alone:
         return _alone(json.loads(given.alone))
+    if given.record and (given.refunds, given.kills) != (None, None):
+        parser.error("--record is for runs of a size as it is, without --refunds and --kills")
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(2**31)
     alone = [make(name, seed) for name in MUTANTS for make in (mutant_plan, control_plan)]
     known = {plan.name: plan for plan in [*alone, *plans(given.size, seed)]}
@@ -34,11 +41,12 @@ def main() -> int:
         parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(known)}")
     chosen = [known[name] for name in given.only] if given.only else plans(given.size, seed)
     print(f"crash-test {given.size}, seed {seed}", flush=True)
-    failed = [
-        plan.name for plan in chosen if not _came_out_well(changed(plan, refunds=given.refunds, kills=given.kills))
-    ]
-    print(f"\n{len(chosen) - len(failed)} of {len(chosen)} came out well" + (f"; not: {failed}" if failed else ""))
-    return bool(failed)
+    outcomes = [_play_and_tell(changed(plan, refunds=given.refunds, kills=given.kills)) for plan in chosen]
+    for line in conclusion(outcomes):
+        print(line)
+    if given.record:
+        print(f"\nrecorded in {', '.join(record.record(outcomes, how=f'{given.size}, seed {seed}'))}")
+    return not all(outcome.well for outcome in outcomes)
 
 
 def _stop(*_: object) -> None:
@@ -47,15 +55,16 @@ def _stop(*_: object) -> None:
     sys.exit(143)
 
 
-def _came_out_well(plan: Plan) -> bool:
+def _play_and_tell(plan: Plan) -> Outcome:
     print(f"\n{'mutant ' if plan.mutant and not plan.control else ''}{plan.name}", flush=True)
-    report = run_alone(plan)
-    for line in lines(plan, report):
+    outcome = Outcome(plan, run_alone(plan))
+    for line in lines(plan, outcome.report):
         print(f"  {line}", flush=True)
-    found = complaints(plan, report)
-    for complaint in found:
+    for complaint in outcome.complaints:
         print(f"  WRONG {complaint}", flush=True)
-    return not found
+    for missed in outcome.shortfalls:
+        print(f"  TOO LITTLE HAPPENED on this machine: {missed}", flush=True)
+    return outcome
 
 
 def _alone(document: dict[str, object]) -> int:

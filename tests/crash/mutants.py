@@ -27,6 +27,8 @@ class Mutant:
     rounds: int = 8
     kills: tuple[str, ...] = ()
     postgres_options: tuple[str, ...] = ()
+    never_settles: bool = False
+    """It is the defect's own effect that the house does not come to rest; without that such a run shows nothing."""
     crowded: bool = False
     """Refunds have long lives and are known before the first round; then everything about a few of them comes at once,
     and every worker takes only a few deliveries at a time."""

@@ -19,8 +19,9 @@ from tests.crash.inside import LEASE_SECONDS
 from tests.crash.kills import Killer, inside, kill_9, role_of, strays
 from tests.crash.load import Load
 from tests.crash.mutants import Mutant
-from tests.crash.run import SILENCE_SECONDS, Plan, Report
+from tests.crash.run import NOT_SETTLED, SILENCE_SECONDS, Plan, Report
 from tests.crash.verdict import differences_on_the_way, judge, watch
+from tests.crash.worth import shortfalls
 from tests.house import House, Process, Processors
 
 _MOMENT, _OVER_THE_LEASE = 0.5, LEASE_SECONDS + 3.0
@@ -28,6 +29,7 @@ _DOZES = ("before_apply", "mid_batch", "mid_page", "mid_poll")
 _DOZES_ON_SQLITE = ("before_apply", "mid_page", "mid_poll")
 """Where standing still holds no lock: there one writer that sleeps would only stop everybody."""
 _ARMED_AT_ONCE = 3
+_STARTED_AT_ONCE = 30
 _LOOKED_AT = 1000
 """So many of the newest observations each round: more than it brings."""
 
@@ -62,16 +64,17 @@ class Play:
             self.house, self.processors, rng=random.Random(self.rng.random()), refunds=self.plan.refunds,
             live=self.plan.live, crowded=self.mutant.crowded,
         )  # fmt: skip
-        until("the workers are up", self._workers_are_up, seconds=60)
+        until("the workers are up", self._workers_are_up, seconds=180)
         self._say("the house is up")
         if self.plan.deadlock:
             self._deadlock()
         if self.mutant.crowded:
             load.introduce()
-            until("all refunds are known", inbox_is_empty, seconds=60)
+            until("all refunds are known", inbox_is_empty, seconds=180)
         self._kill_under_load()
         if self.plan.each_failpoint:
             self._strike_the_rest()
+        self._go_on_until_it_was_worth_it()
         self._settle()
         self._say("the dust has settled")
         truth = self.processors.do(lambda sandbox: sandbox.truth())
@@ -186,6 +189,20 @@ class Play:
                 until("the armed have struck", self._spent, seconds=self.plan.patience_seconds)
             self._revive()
 
+    def _go_on_until_it_was_worth_it(self) -> None:
+        """More rounds, with new refunds once the others are used up: how many deliveries they make and whom a kill
+        meets is up to chance and to the machine."""
+        ends_at = time.monotonic() + self.plan.go_on_seconds
+        while (missing := self._too_little()) and time.monotonic() < ends_at:
+            self._say(f"going on: {'; '.join(missing)}")
+            # The processors' next words about living refunds trickle in; those alone would take long.
+            if self.load.left() < _STARTED_AT_ONCE:
+                self.load.start_more(_STARTED_AT_ONCE)
+            self._round(posts=self.load.left())
+
+    def _too_little(self) -> list[str]:
+        return shortfalls(self.plan, self._report({}, 0.0))
+
     def _missing(self) -> list[str]:
         struck = self.arsenal.deaths()
         return [name for name in NAMES if not struck[name]]
@@ -243,7 +260,7 @@ class Play:
             self.clock.make_everything_due()
             until("nothing is due any more", self._nothing_is_due, seconds=self.plan.settle_seconds)
         except TimeoutError as error:
-            self.faults["not settled"] = [str(error)]
+            self.faults[NOT_SETTLED] = [str(error)]
 
     def _all_brought(self) -> bool:
         self._house_answers()

@@ -15,6 +15,8 @@ from tests.house import House, Processors
 
 SILENCE_SECONDS = 15
 """The watchdog's patience in the house."""
+NOT_SETTLED = "not settled"
+"""The fault of a house in which something was left to be done."""
 _REGISTERED = 0.06
 
 
@@ -42,6 +44,10 @@ class Plan:
     acknowledged_at_least: int = 0
     kills_at_least: int = 0
     """Fewer have shown nothing; failpoints not counted."""
+    go_on_seconds: float = 180.0
+    """So much longer at most, where all was played and too little had happened."""
+    within_seconds: float = 0.0
+    """What it is meant to take in all, where that is said."""
 
 
 @dataclass(slots=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash import record
+from tests.crash.houses import COMMAND
 from tests.docs.pages import rows_after, text_of, ticked
 from tests.promises import page
 from tests.promises.page import modules
@@ -20,11 +22,34 @@ def test_every_promise_has_its_module_and_every_module_its_promise() -> None:
     assert list(PROMISED) == list(modules())
 
 
+def printed_by(number: str) -> str:
+    """The command whose figures the page shows of it."""
+    own: str = getattr(importlib.import_module(modules()[number]), "RECORDED_BY", f"make promises P={number}")
+    return own
+
+
 @pytest.mark.parametrize("number", PROMISED)
 def test_the_commands_named_are_of_that_promise(number: str) -> None:
     *_, full, small = PROMISED[number]
-    assert ticked(full) == [f"make promises P={number}"]
+    assert ticked(full) == [printed_by(number)]
     assert ticked(small) == [f"make promises P={number} SIZE=smoke"]
+
+
+@pytest.mark.parametrize("number", page.measured(text_of("docs/promises.md")))
+def test_what_was_measured_was_measured_by_the_command_named(number: str) -> None:
+    when = page.measured(text_of("docs/promises.md"))[number].strip().splitlines()[0]
+    assert ticked(when) == [name for name in [printed_by(number)] if not name.startswith("make promises")]
+
+
+def test_the_crash_test_records_those_that_name_it() -> None:
+    assert [number for number in modules() if printed_by(number) == COMMAND] == list(record.PROMISES)
+
+
+def test_the_crash_test_is_said_to_have_come_to_the_same_on_both_pages() -> None:
+    whole = text_of("docs/crash-testing.md")
+    for number in record.PROMISES:
+        for line in re.findall(r"^\* .*", page.measured(text_of("docs/promises.md"))[number], re.M):
+            assert f"  {line}\n" in whole
 
 
 @pytest.mark.parametrize("number", modules())

@@ -10,8 +10,12 @@ import sys
 import time
 from types import ModuleType
 
+from tests.crash.worth import TooLittleHappened
 from tests.promises import page
 from tests.promises.page import modules
+
+TOO_LITTLE = 3
+"""What a promise's own process ends with where it was neither broken nor shown."""
 
 
 def main() -> int:
@@ -19,7 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.promises", description=__doc__)
     parser.add_argument("promises", nargs="*", metavar="P", help=f"which ones; all without any. {', '.join(known)}")
     parser.add_argument("--size", choices=("smoke", "full"), default="smoke")
-    parser.add_argument("--seed", type=int, default=None, help="to repeat a run; printed")
+    parser.add_argument("--seed", type=int, default=None, help="the same choices again; printed")
     parser.add_argument("--record", action="store_true", help="write what was measured into docs/promises.md")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -29,25 +33,40 @@ def main() -> int:
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(2**31)
     if given.alone:
         return _run(wanted[0], importlib.import_module(known[wanted[0]]), given.size, seed, given.record)
-    failed = []
+    codes = {}
     for number in wanted:
         command = [sys.executable, "-m", "tests.promises", number, "--size", given.size, "--seed", str(seed), "--alone"]
         command += ["--record"] if given.record else []
-        if subprocess.run(command, check=False).returncode:
-            failed.append(number)
-    print(f"\n{len(wanted) - len(failed)} of {len(wanted)} promises held" + (f"; broken: {failed}" if failed else ""))
-    return bool(failed)
+        codes[number] = subprocess.run(command, check=False).returncode
+    print(f"\n{conclusion(codes)}")
+    return any(codes.values())
+
+
+def conclusion(codes: dict[str, int]) -> str:
+    """From promise number to how its process ended."""
+    held = [number for number, code in codes.items() if not code]
+    untold = [number for number, code in codes.items() if code == TOO_LITTLE]
+    broken = [number for number in codes if number not in (*held, *untold)]
+    told = f"{len(held)} of {len(codes)} promises held"
+    told += f"; broken: {broken}" if broken else ""
+    return told + (f"; too little happened on this machine to tell: {untold}" if untold else "")
 
 
 def _run(number: str, module: ModuleType, size: str, seed: int, record: bool) -> int:
     print(f"\n{number} {module.TITLE}", flush=True)
     started = time.monotonic()
-    figures = _ordinary_tests(module.TESTS) if hasattr(module, "TESTS") else module.run(size, seed)
+    try:
+        figures = _ordinary_tests(module.TESTS) if hasattr(module, "TESTS") else module.run(size, seed)
+    except TooLittleHappened as error:
+        print(f"  too little happened on this machine: {error} ({size}, seed {seed})", flush=True)
+        return TOO_LITTLE
     for line in figures:
         print(f"  {line}")
     how = f"{size}, seed {seed}, {time.monotonic() - started:.0f} s"
     print(f"  held ({how})", flush=True)
-    if record:
+    if record and (other := getattr(module, "RECORDED_BY", "")):
+        print(f"  not recorded: {page.PAGE.name} shows the figures of `{other}`")
+    elif record:
         page.record(number, figures, how=how)
     return 0
 

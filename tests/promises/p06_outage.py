@@ -277,7 +277,11 @@ class _Outages:
         silent = [record for record in truth if not self._stage(record)]
         found = differences(truth, self._stage)
         assert not found, f"{len(found)} differences, such as {found[:5]}"
-        return f"{len(truth):,} refunds, differences to the truth 0 ({len(silent)} that nobody has told anything of)"
+        told = len(truth) - len(silent)
+        return (
+            f"{len(truth):,} refunds, {told:,} of them told of and shown as the truth has them, differences 0;"
+            f" {len(silent):,} left out of that, as nobody has told anything of them: none of those is shown"
+        )
 
     def _stage(self, record: TruthRecord) -> str:
         if record.processor == "stripe":

@@ -40,15 +40,16 @@ def run(size: str, seed: int) -> list[str]:
         poisoned = _stream(address, "poison", count, per_second, poison)
         parked = _wait_until_parked(len(poison), house)
         _replay_cured(house, parked)
-    assert poisoned <= SLOWER_AT_MOST * max(clean, BEAT_SECONDS), (
-        f"the others' p95 went from {clean:.2f} to {poisoned:.2f} s"
-    )
+    # What waits for the queue's next look is not late.
+    allowed = SLOWER_AT_MOST * max(clean, BEAT_SECONDS)
+    assert poisoned <= allowed, f"the others' p95 went from {clean:.2f} to {poisoned:.2f} s, allowed {allowed:.2f} s"
     reasons = sorted(set(parked.values()))
     return [
         f"{count:,} deliveries at {per_second}/s, {len(poison)} of them poison of {len(BUGS)} kinds, each parked after"
         f" {ATTEMPTS} attempts",
         f"p95 from received to applied: {clean:.2f} s without poison, {poisoned:.2f} s beside it"
-        f" ({poisoned / clean:.2f} times, promised {SLOWER_AT_MOST:.0f})",
+        f" ({poisoned / clean:.2f} times; allowed {allowed:.2f} s, {SLOWER_AT_MOST:.0f} times the former and at least"
+        f" {SLOWER_AT_MOST * BEAT_SECONDS:.2f} s)",
         *(f"parked: {reason[:110]}" for reason in reasons),
         f"replayed after the fix: {len(parked)} of {len(poison)} applied",
     ]

@@ -48,6 +48,7 @@ def run(size: str, seed: int) -> list[str]:
     told_at = [record.at for record in requests if record.status == 429]
     on_its_way = dt.timedelta(seconds=ON_ITS_WAY_SECONDS)
     rude = [each for each in impatient if not any(at <= each.at <= at + on_its_way for at in told_at)]
+    excused = len(impatient) - len(rude)
     assert not rude, f"{len(rude)} requests came before Retry-After: {rude[:3]}"
     span = (requests[-1].at - requests[0].at).total_seconds()
     allowed = PER_SECOND * (span + 1) + asked_by_people[200]
@@ -55,8 +56,9 @@ def run(size: str, seed: int) -> list[str]:
         f"{len(requests)} requests in {span:.1f} s, of which {asked_by_people} were people's"
     )
     return [
-        f"{len(requests)} requests in {span:.0f} s ({PER_SECOND} a second allowed), {told_to_wait} answered 429, "
-        f"{len(impatient)} of them on their way by then, 0 before Retry-After",
+        f"{len(requests)} requests in {span:.0f} s ({PER_SECOND} a second allowed), {told_to_wait} answered 429",
+        f"before Retry-After: {len(impatient)}, of which {excused} excused, as they came within {ON_ITS_WAY_SECONDS} s "
+        f"of a 429 and were on their way by then; {len(rude)} others",
         f"people asked {sum(asked_by_people.values())} times meanwhile",
     ]
 
