@@ -39,7 +39,8 @@ from refunds.exports.exporting import start_export
 from refunds.models import ApiToken, Refund, ReportSource, Scope
 from refunds.permissions import Role
 from refunds.reconciliation import deciding
-from refunds.reconciliation.books import Source, import_ledger
+from refunds.reconciliation.book_files import import_ledger
+from refunds.reconciliation.books import Source
 from refunds.reconciliation.closing.periods import open_period
 from refunds.reconciliation.models import Break
 from refunds.reconciliation.reasons import Act

@@ -11,7 +11,8 @@ import pytest
 from django.core.management import CommandError
 
 from connectors.contract import Money
-from refunds.reconciliation.books import Entry, Outcome, Source, begin_import, import_ledger, keep_entries
+from refunds.reconciliation.book_files import import_ledger
+from refunds.reconciliation.books import Entry, Outcome, Source, begin_import, keep_entries
 from refunds.reconciliation.ledger_file import BadLedgerFile
 from refunds.reconciliation.models import ColumnMapping, EntryKind, LedgerEntry, LedgerImport, LedgerRowError
 from tests.commands.conftest import run  # noqa: F401

@@ -32,7 +32,8 @@ from refunds.api.schema import answers
 from refunds.api.views.base import ApiView
 from refunds.models import ReportSource, StatusReport
 from refunds.permissions import Action, accounts_of
-from refunds.reconciliation.books import Source, import_ledger
+from refunds.reconciliation.book_files import import_ledger
+from refunds.reconciliation.books import Source
 from refunds.reconciliation.ledger_file import BadLedgerFile
 from refunds.reconciliation.models import LedgerImport
 from refunds.services import keep_report, report_kept, try_again

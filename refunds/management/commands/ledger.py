@@ -8,7 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from connectors.management.console import Progress, account_named, shown, table, whole_number
-from refunds.reconciliation.books import Source, import_ledger
+from refunds.reconciliation.book_files import import_ledger
+from refunds.reconciliation.books import Source
 from refunds.reconciliation.ledger_file import COLUMNS, REQUIRED, BadLedgerFile
 from refunds.reconciliation.models import LedgerImport
 

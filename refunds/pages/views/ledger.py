@@ -15,7 +15,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from refunds.pages.access import SignedInRequest, allowed
 from refunds.pages.forms import AccountChoice
 from refunds.permissions import Action, accounts_of, may
-from refunds.reconciliation.books import Source, import_ledger
+from refunds.reconciliation.book_files import import_ledger
+from refunds.reconciliation.books import Source
 from refunds.reconciliation.ledger_file import COLUMNS, BadLedgerFile
 from refunds.reconciliation.models import LedgerImport
 
