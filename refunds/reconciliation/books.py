@@ -7,7 +7,6 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -73,11 +72,9 @@ class Kept:
     message: str = ""
 
 
-def begin_import(
-    name: str, *, source: Source, digest: str, account: ConnectorAccount | None = None, by: User | None = None
-) -> LedgerImport:
+def begin_import(name: str, *, source: Source, digest: str, account: ConnectorAccount | None = None) -> LedgerImport:
     """The hand-in that entries come with."""
-    return LedgerImport.objects.create(name=name[:255], source=source, digest=digest, account=account, created_by=by)
+    return LedgerImport.objects.create(name=name[:255], source=source, digest=digest, account=account)
 
 
 def keep_entries(account: ConnectorAccount, entries: Sequence[Entry], *, came_with: LedgerImport) -> list[Kept]:
