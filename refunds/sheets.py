@@ -73,6 +73,11 @@ class Sheet:
         return self._reader.line_num + 1
 
 
+def storable(text: str) -> str:
+    """The text with a mark for whatever no database stores as text."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
 def what_is_odd(text: str, *, longest: int) -> str:
     """Why a cell cannot be stored as it is; empty where it can."""
     if len(text) > longest:

@@ -25,7 +25,7 @@ from refunds.cases.purging import purge_case_work
 from refunds.exports import exporting
 from refunds.exports.models import Export
 from refunds.models import AccountPolling, CreationWindow, Heartbeat, Refund, Sighting, StatusReport
-from refunds.reconciliation import runs
+from refunds.reconciliation import kept_files, runs
 from refunds.reconciliation.closing import close
 from refunds.reconciliation.models import Closing, Run
 from refunds.supervisor import worker_name
@@ -127,6 +127,7 @@ def tick() -> None:
         services.forget_tallies,
         services.learn_usual_times,
         look_after_reports,
+        kept_files.expire_refused_books,
         look_after_runs,
         look_after_closings,
         look_after_exports,

@@ -227,7 +227,10 @@ LEDGER_IMPORT: dict[str, Any] = {
     "known": 12,
     "refused": 1,
     "created_at": "2026-04-02T08:00:00Z",
+    "error": None,
 }
+
+LEDGER_AGAIN: dict[str, Any] = {"columns": {"amount": "Betrag", "reference": "Beleg"}}
 
 ROW_ERROR: dict[str, Any] = {
     "line": 418,

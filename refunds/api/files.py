@@ -12,6 +12,7 @@ from refunds.api.pagination import PageQuery
 from refunds.api.serializers import UTC, TextOrNull
 from refunds.models import ReportSource, ReportState
 from refunds.reconciliation.books import Source
+from refunds.reconciliation.ledger_file import COLUMNS
 
 
 class FileQuery(StrictSerializer):
@@ -77,7 +78,7 @@ class RowErrorPageSerializer(serializers.Serializer[Any]):
 
 
 class LedgerImportSerializer(serializers.Serializer[Any]):
-    """One hand-in of our books: what was kept of it."""
+    """One hand-in of our books: what was kept of it, or why it was refused as a whole."""
 
     id = serializers.IntegerField()
     account = serializers.CharField(source="account.name")
@@ -87,7 +88,21 @@ class LedgerImportSerializer(serializers.Serializer[Any]):
     created = serializers.IntegerField(source="entries")
     known = serializers.IntegerField(help_text="Entries that were here already.")
     refused = serializers.IntegerField(help_text="Rows that are listed with line, column and reason.")
-    created_at = UTC(allow_null=False)
+    created_at = UTC(allow_null=False, help_text="Or when a refused file was tried again and taken.")
+    error = TextOrNull(help_text="Why the file was refused as a whole; null: it was imported.")
+
+
+class HeadingsInput(StrictSerializer):
+    """Under which heading of the file each of our columns stands; one that is left out, under its own name."""
+
+    def get_fields(self) -> dict[str, Any]:
+        return {name: Text(required=False, max_length=200) for name in COLUMNS}
+
+
+class AgainInput(StrictSerializer):
+    """Nothing needs to be said."""
+
+    columns = HeadingsInput(required=False, help_text="Left out: as was said when the file was refused.")
 
 
 class LedgerImportPageSerializer(serializers.Serializer[Any]):

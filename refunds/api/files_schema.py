@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiResponse
 
 from refunds.api import examples
 from refunds.api.files import LedgerImportSerializer, ReportSerializer
-from refunds.api.schema import answered, made
+from refunds.api.schema import answered, answers, made, sent
 
 FILE = {"text/csv": OpenApiTypes.BINARY}
 
@@ -33,10 +33,17 @@ imported, or its file is gone."""
 LEDGER_FILE = """\
 The body is a CSV file of entries, at most 16 MiB, with the headings that docs/reconciliation.md names, or those that
 were said for the account's last file. 201 with what was kept of it; a row that cannot be taken is listed, and the
-others are kept. 400 where the file makes no sense as a whole, or breaks off: then nothing of it was kept."""
+others are kept. 400 where the file makes no sense as a whole, or breaks off: then nothing of it was imported, and the
+message names the import under which the file is kept for another try."""
+
+LEDGER_AGAIN = """\
+Import a file anew that was refused as a whole, as it was kept, under other headings if any are said. 200 with what was
+kept of its entries; it is an import as any other from then on. 400 where it is refused once more: the file stays, and
+`error` of the import says why. 409 where it is imported, its file is gone, or somebody is trying it at this moment."""
 
 LEDGER_IMPORTS = """\
-Newest first: files and lists that are about one account. Follow `next` until it is null."""
+Newest first: files and lists that are about one account, also files that were refused as a whole, with `error`. Follow
+`next` until it is null."""
 
 LEDGER_ERRORS = """\
 The rows of a file that were not taken, by line; at most 100,000 are kept of one file."""
@@ -58,6 +65,12 @@ def ledger_answers() -> dict[int, Any]:
     return _of_a_file(LedgerImportSerializer)
 
 
+def again_answers() -> dict[int, Any]:
+    found = answers(LedgerImportSerializer, 400, 404, 409, 413, 415)
+    found[413] = OpenApiResponse(found[413].response, "The file is larger than 16 MiB: try it again by command.")
+    return found
+
+
 HANDED_IN = [
     answered("Kept", examples.REPORT_WAITING, status=201),
     answered("Here already", examples.REPORT),
@@ -67,4 +80,8 @@ REPORT_PAGE = answered("A page", {"next": None, "results": [examples.REPORT]})
 ERROR_PAGE = answered("A page", {"next": None, "results": [examples.ROW_ERROR]})
 AGAIN = answered("Waiting", examples.REPORT_WAITING)
 LEDGER_IMPORT = answered("Kept", examples.LEDGER_IMPORT, status=201)
+LEDGER_AGAIN_EXAMPLES = [
+    sent("Other headings", examples.LEDGER_AGAIN),
+    answered("Kept", examples.LEDGER_IMPORT),
+]
 LEDGER_IMPORT_PAGE = answered("A page", {"next": None, "results": [examples.LEDGER_IMPORT]})

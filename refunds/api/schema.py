@@ -124,7 +124,7 @@ def answered(name: str, value: Any, *, status: int = 200) -> OpenApiExample:
     return OpenApiExample(name, value=value, response_only=True, status_codes=[str(status)])
 
 
-def _sent(name: str, value: Any) -> OpenApiExample:
+def sent(name: str, value: Any) -> OpenApiExample:
     return OpenApiExample(name, value=value, request_only=True)
 
 
@@ -135,12 +135,12 @@ PAGE = answered("A page", {"next": None, "results": [examples.STORED]})
 TIMELINE = answered("A timeline", examples.TIMELINE)
 EXPLANATION = answered("An explanation", examples.EXPLANATION)
 REGISTRATIONS = [
-    _sent("One", examples.REGISTRATION),
-    _sent("A list", [examples.REGISTRATION]),
+    sent("One", examples.REGISTRATION),
+    sent("A list", [examples.REGISTRATION]),
     answered("New", examples.STORED, status=201),
     answered("Known", examples.STORED),
     answered("Results of a list", examples.RESULTS),
     answered("A float for an amount", {"error": examples.FLOAT_AMOUNT}, status=400),
 ]
 TERMS_OF_ACCOUNT = answered("One set of terms", {"results": [examples.TERMS]})
-EVENTS = [_sent("A webhook", examples.EVENT), answered("A fact", examples.HANDLED_EVENT)]
+EVENTS = [sent("A webhook", examples.EVENT), answered("A fact", examples.HANDLED_EVENT)]

@@ -22,6 +22,7 @@ from refunds.api.views.cases import CaseHistoryView, CasesView, CaseView, NotesV
 from refunds.api.views.explanation import ExplanationView
 from refunds.api.views.exports import ExportFileView, ExportsView, ExportView
 from refunds.api.views.files import (
+    LedgerAgainView,
     LedgerErrorsView,
     LedgerFileView,
     LedgerImportsView,
@@ -72,6 +73,7 @@ urlpatterns = [
     path("ledger/", login_not_required(LedgerView.as_view()), name="api-ledger"),
     path("ledger/file/", login_not_required(LedgerFileView.as_view()), name="api-ledger-file"),
     path("ledger/imports/", login_not_required(LedgerImportsView.as_view()), name="api-ledger-imports"),
+    path("ledger/imports/<int:pk>/again/", login_not_required(LedgerAgainView.as_view()), name="api-ledger-again"),
     path("ledger/imports/<int:pk>/errors/", login_not_required(LedgerErrorsView.as_view()), name="api-ledger-errors"),
     path("reports/", login_not_required(ReportsView.as_view()), name="api-reports"),
     path("reports/<int:pk>/", login_not_required(ReportView.as_view()), name="api-report"),

@@ -59,6 +59,7 @@ urlpatterns = [
     path("status-reports/<int:pk>/again/", status_reports.status_report_again, name="status_report_again"),
     path("ledger/", ledger.ledger, name="ledger"),
     path("ledger/<int:pk>/", ledger.ledger_import, name="ledger_import"),
+    path("ledger/<int:pk>/again/", ledger.ledger_again, name="ledger_again"),
     path("periods/", periods.periods, name="periods"),
     path("periods/<int:pk>/", periods.period, name="period"),
     path("periods/<int:pk>/manifest.json", periods.manifest, name="period_manifest"),

@@ -12,20 +12,24 @@ payout_id             what a bank entry is the payout of
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import re
 import zoneinfo
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from connectors.contract import Money
 from connectors.money import MoneyError, exponent, from_major
+from connectors.report_files import LONGEST_LINE_BYTES
 from refunds.reconciliation.models import EntryKind, LedgerEntry
-from refunds.sheets import Fault, Sheet, what_is_odd
+from refunds.sheets import Fault, Sheet, storable, what_is_odd
 
 if TYPE_CHECKING:
     from refunds.reconciliation.books import Entry
+    from refunds.reconciliation.models import LedgerImport
 
 REQUIRED = ("reference", "amount", "currency", "booked_at")
 FOUND_BY = (
@@ -34,10 +38,18 @@ FOUND_BY = (
 )  # fmt: skip
 COLUMNS = (*REQUIRED, "kind", *FOUND_BY, "payout_id")
 _AMOUNT = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,10})?")
+_MOST_SHOWN = 150
+"""Characters of the headings that a message repeats, so that what to do still has room."""
 
 
 class BadLedgerFile(ValueError):
-    """The file as a whole cannot be read; the message says why."""
+    """The file as a whole cannot be read; the message says where, why, and what to do."""
+
+    kept: LedgerImport | None = None
+    """Where it waits for another try; None where it is too large to be kept."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(storable(message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,9 @@ class LedgerFile:
         for _ in self._sheet:
             pass
         if broken := self._sheet.broke_off:
-            raise BadLedgerFile(f"line {broken.line}: {broken.reason}. Nothing was kept.")
+            raise BadLedgerFile(
+                f"line {broken.line}: {broken.reason}. Nothing of it was imported; hand it in anew once it is whole."
+            )
         self._file.seek(0)
         self._sheet = _sheet_of(self._file)
 
@@ -79,22 +93,50 @@ class LedgerFile:
 
 
 def _sheet_of(file: IO[bytes]) -> Sheet:
+    try:
+        return Sheet(_lines(file))
+    except csv.Error as error:
+        raise BadLedgerFile(f"line 1: the headings are not sound CSV ({error}). Save the file as CSV anew.") from error
+
+
+def _lines(file: IO[bytes]) -> Iterator[str]:
     """Bytes that are not UTF-8 spoil their row, not the file."""
-    return Sheet(line.decode("utf-8", "surrogateescape") for line in file)
+    number = 0
+    while line := file.readline(LONGEST_LINE_BYTES + 1):
+        number += 1
+        if len(line) > LONGEST_LINE_BYTES:
+            raise BadLedgerFile(f"line {number}: no line ends here, so this is no CSV file. Save it as CSV anew.")
+        yield line.decode("utf-8", "surrogateescape")
 
 
 def _places(headings: list[str], columns: Mapping[str, str]) -> dict[str, int]:
     """At which place each of our columns stands in the file."""
-    if len(set(headings)) != len(headings):
-        raise BadLedgerFile("line 1: two columns have the same heading")
+    if not headings:
+        raise BadLedgerFile("line 1: there are no headings. Hand in the whole file, the names of its columns first.")
+    if any("\0" in name for name in headings):
+        raise BadLedgerFile(
+            "line 1: this is no text in UTF-8, but a spreadsheet's own format, perhaps, or UTF-16. Save it as CSV in "
+            "UTF-8, and hand that in."
+        )
+    if twice := [name for name, times in Counter(headings).items() if times > 1]:
+        raise BadLedgerFile(f"line 1: two columns have the same heading: {_shown(twice)}. Give each its own.")
     places = {name: headings.index(columns.get(name, name)) for name in COLUMNS if columns.get(name, name) in headings}
     if misnamed := [columns[name] for name in columns if name in COLUMNS and name not in places]:
-        raise BadLedgerFile(f"line 1: there is no column {', '.join(misnamed)}; there are: {', '.join(headings)}")
+        raise BadLedgerFile(
+            f"line 1: there is no column {_shown(misnamed)}; there are: {_shown(headings)}. Correct which heading each "
+            "of our columns stands under."
+        )
     if missing := [name for name in REQUIRED if name not in places]:
         raise BadLedgerFile(
-            f"line 1: the headings do not say where {', '.join(missing)} stand; there are: {', '.join(headings)}"
+            f"line 1: the headings do not say where {', '.join(missing)} stand; there are: {_shown(headings)}. Say "
+            "under which headings they stand, or hand in another file."
         )
     return places
+
+
+def _shown(headings: Iterable[str]) -> str:
+    text = ", ".join(headings)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 class _Reading:

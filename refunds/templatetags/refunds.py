@@ -328,7 +328,7 @@ def navigation(context: template.Context) -> dict[str, Any]:
     if may(user, Action.IMPORT_REPORTS):
         pages.append(("status_reports", "Status reports", "status_reports status_report"))
     if may(user, Action.SEE_RECONCILIATION):
-        pages.append(("ledger", "Our books", "ledger ledger_import"))
+        pages.append(("ledger", "Our books", "ledger ledger_import ledger_again"))
     if may(user, Action.SEE_DELIVERIES):
         pages.append(("accounts", "Accounts", "accounts"))
         pages.append(("operations", "Operations", "operations replay"))

@@ -39,6 +39,7 @@ OPERATIONS = [
     ("POST", "api-ledger", "/api/ledger/", [RECONCILE]),
     ("POST", "api-ledger-file", "/api/ledger/file/", [RECONCILE]),
     ("GET", "api-ledger-imports", "/api/ledger/imports/", [REPORTS]),
+    ("POST", "api-ledger-again", "/api/ledger/imports/1/again/", [RECONCILE]),
     ("GET", "api-ledger-errors", "/api/ledger/imports/1/errors/", [REPORTS]),
     ("GET", "api-reports", "/api/reports/", [REPORTS]),
     ("POST", "api-reports", "/api/reports/", [RECONCILE]),

@@ -48,6 +48,7 @@ def test_the_description_names_every_operation(schema):
         "POST /api/ledger/file/",
         "GET /api/ledger/imports/",
         "GET /api/ledger/imports/{id}/errors/",
+        "POST /api/ledger/imports/{id}/again/",
         "GET /api/reports/",
         "POST /api/reports/",
         "GET /api/reports/{id}/",

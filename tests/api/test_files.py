@@ -135,11 +135,44 @@ def test_a_file_of_our_books_is_kept_and_its_faults_are_listed(cards, finance) -
 
 
 def test_a_file_of_our_books_that_makes_no_sense_is_refused_whole(cards, finance) -> None:
-    for content, why in ((b"", "reference"), (BOOKS[:-1], "may have been cut off")):
+    for content, why in ((b"", "there are no headings"), (BOOKS[:-1], "may have been cut off")):
         refused = hand_in(finance, content, to="/api/ledger/file/")
         assert refused.status_code == 400
         assert why in refused.json()["error"]["fields"]["body"]
-    assert not LedgerImport.objects.exists()
+        kept = LedgerImport.objects.latest("pk")
+        assert f"The file is kept as import {kept.pk}." in refused.json()["error"]["fields"]["body"]
+        listed = finance.get("/api/ledger/imports/").json()["results"][0]
+        assert (listed["id"], listed["error"], listed["created"]) == (kept.pk, kept.error, 0)
+    assert not LedgerEntry.objects.exists()
+
+
+def test_a_refused_file_of_our_books_is_tried_again_under_other_headings(cards, finance) -> None:
+    hand_in(finance, BOOKS.replace(b"amount", b"Betrag"), to="/api/ledger/file/", name="march.csv")
+    kept = LedgerImport.objects.get()
+    address = f"/api/ledger/imports/{kept.pk}/again/"
+    refused = finance.client.generic("POST", address)
+    assert refused.status_code == 400
+    assert "do not say where amount stand" in refused.json()["error"]["fields"]["file"]
+    refused = finance.post(address, {"columns": {"amount": "Summe"}})
+    assert "there is no column Summe" in refused.json()["error"]["fields"]["file"]
+    assert "there is no column Summe" in finance.get("/api/ledger/imports/").json()["results"][0]["error"]
+    for unsound in ({"columns": {"betrag": "x"}}, {"columns": {"amount": ""}}, {"columns": []}, {"memo": 1}, []):
+        assert finance.post(address, unsound).status_code == 400
+    done = finance.post(address, {"columns": {"amount": "Betrag"}})
+    assert done.status_code == 200
+    shown = done.json()
+    assert (shown["id"], shown["created"], shown["refused"], shown["error"]) == (kept.pk, 1, 1, None)
+    again = finance.post(address, {})
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "conflict")
+
+
+def test_a_refused_file_too_large_for_the_api_is_tried_again_by_command(cards, finance, monkeypatch) -> None:
+    hand_in(finance, b"a,b\n", to="/api/ledger/file/")
+    kept = LedgerImport.objects.get()
+    monkeypatch.setattr("refunds.api.views.files.MAXIMUM_LEDGER_BYTES", 3)
+    answer = finance.post(f"/api/ledger/imports/{kept.pk}/again/", {})
+    assert answer.status_code == 413
+    assert f"manage.py ledger again {kept.pk}" in answer.json()["error"]["message"]
 
 
 def test_a_file_that_is_too_large_is_refused(cards, finance, monkeypatch) -> None:
@@ -158,6 +191,7 @@ def test_a_token_sees_and_fills_only_its_own_accounts(cards, finance) -> None:
     for path in (f"reports/{report['id']}/", f"reports/{report['id']}/errors/", f"ledger/imports/{done['id']}/errors/"):
         assert theirs.get(f"/api/{path}").status_code == 404
     assert theirs.post(f"/api/reports/{report['id']}/again/", {}).status_code == 404
+    assert theirs.post(f"/api/ledger/imports/{done['id']}/again/", {}).status_code == 404
     assert theirs.get("/api/reports/").json()["results"] == []
     assert theirs.get("/api/ledger/imports/").json()["results"] == []
 

@@ -39,8 +39,10 @@ from refunds.exports.exporting import start_export
 from refunds.models import ApiToken, Refund, ReportSource, Scope
 from refunds.permissions import Role
 from refunds.reconciliation import deciding
-from refunds.reconciliation.books import Source, import_ledger
+from refunds.reconciliation.book_files import import_ledger
+from refunds.reconciliation.books import Source
 from refunds.reconciliation.closing.periods import open_period
+from refunds.reconciliation.ledger_file import BadLedgerFile
 from refunds.reconciliation.models import Break
 from refunds.reconciliation.reasons import Act
 from refunds.reconciliation.runs import perform, start_run
@@ -67,8 +69,8 @@ OPERATIONS = (
     "POST /api/periods/{id}/close/", "POST /api/periods/{id}/lock/", "POST /api/periods/{id}/reopen/",
     "POST /api/periods/{id}/reopen/answer/", "GET /api/exports/", "POST /api/exports/", "GET /api/exports/{id}/",
     "GET /api/exports/{id}/file/", "POST /api/ledger/file/", "GET /api/ledger/imports/",
-    "GET /api/ledger/imports/{id}/errors/", "GET /api/reports/", "POST /api/reports/", "GET /api/reports/{id}/",
-    "GET /api/reports/{id}/errors/", "POST /api/reports/{id}/again/",
+    "GET /api/ledger/imports/{id}/errors/", "POST /api/ledger/imports/{id}/again/", "GET /api/reports/",
+    "POST /api/reports/", "GET /api/reports/{id}/", "GET /api/reports/{id}/errors/", "POST /api/reports/{id}/again/",
 )  # fmt: skip
 ANSWERS_AT_THE_DOOR = {200, 400, 401, 404, 405, 413, 415}
 
@@ -120,16 +122,22 @@ def house() -> Iterator[dict[str, Any]]:
     report = services.keep_report(account, "x.csv", io.BytesIO(b"a,b\n"), source=ReportSource.API).report
     rows = b"reference,amount,currency,booked_at,connector_refund_id\nG1,1e5,EUR,2026-03-14,re_2\n"
     books = import_ledger(account, "march.csv", io.BytesIO(rows), source=Source.API)
+    with pytest.raises(BadLedgerFile) as raised:
+        import_ledger(account, "april.csv", io.BytesIO(b"a,b\n"), source=Source.API)
+    assert raised.value.kept
     with processor(says()):
         yield {
             "id": refund.pk, "account": account.name, "connector_refund_id": "re_1", "token": token, "run": run.pk,
             "break": found.pk, "decision": group.pk, "approval": group.pk, "period": period.pk, "export": export.pk,
             "note_id": note.pk, "report": report.pk, "import": books.pk,
+            "refused": raised.value.kept.pk,
         }  # fmt: skip
 
 
 def named_in(label: str) -> str:
     """What the id of an operation's address is of."""
+    if label == "POST /api/ledger/imports/{id}/again/":
+        return "refused"
     kinds = ("run", "break", "decision", "approval", "period", "export", "report", "import")
     return next((kind for kind in kinds if f"/{kind}s/" in label), "id")
 

@@ -12,7 +12,8 @@ from django.contrib.auth.models import User
 from connectors.contract import Stage
 from connectors.models import ConnectorAccount
 from refunds.reconciliation import deciding
-from refunds.reconciliation.books import Source, import_ledger
+from refunds.reconciliation.book_files import import_ledger
+from refunds.reconciliation.books import Source
 from refunds.reconciliation.codes import Code
 from refunds.reconciliation.models import Break, DecisionGroup, LedgerImport, Run, RunState
 from refunds.reconciliation.reasons import Act

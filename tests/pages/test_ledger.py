@@ -54,12 +54,72 @@ def test_headings_are_remembered_for_the_account(finance: Person, account: Any) 
     assert LedgerEntry.objects.count() == 2
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n"])
-def test_a_file_that_is_no_ledger_is_refused_with_the_reason(finance: Person, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("", "there are no headings"), ("a,b\n1,2\n", "the headings do not say where reference, amount")],
+)
+def test_a_file_that_is_no_ledger_is_refused_with_the_reason_and_kept(finance: Person, text: str, reason: str) -> None:
     response = upload(finance, text)
     assert response.status_code == 400
-    assert "The file was not taken" in response.content.decode()
-    assert not LedgerImport.objects.exists()
+    page, kept = response.content.decode(), LedgerImport.objects.get()
+    assert "The file was not taken" in page
+    assert f'id="id_file_error">march.csv: line 1: {reason}' in page
+    assert "The file was kept" in page
+    assert f'href="/ledger/{kept.pk}/"' in page
+    assert kept.error.startswith(f"march.csv: line 1: {reason}")
+    assert kept.created_by_id == finance.user.pk
+
+
+def test_a_refused_file_is_tried_again_with_other_headings(finance: Person, account: Any) -> None:
+    upload(finance, GOOD.replace("amount", "Betrag").replace("currency", "Whrg"), amount="Betrag", currency="W")
+    kept = LedgerImport.objects.get()
+    address = f"/ledger/{kept.pk}/"
+    page = finance.page(address)
+    assert "there is no column W; there are: reference, Betrag, Whrg" in page
+    assert 'value="Betrag"' in page
+    again = finance.post(f"{address}again/", column_amount="Betrag")
+    assert "Nothing of the file was imported this time either; here is why." in again
+    assert "do not say where currency stand" in again
+    done = finance.post(f"{address}again/", column_amount="Betrag", column_currency="Whrg")
+    assert "1 entries were kept, 0 were here already, 0 were refused." in done
+    assert "Try again" not in done
+    assert LedgerEntry.objects.get().came_with_id == kept.pk
+    assert ColumnMapping.of(account) == {"amount": "Betrag", "currency": "Whrg"}
+    assert "march.csv is imported." in finance.post(f"{address}again/")
+
+
+def test_a_heading_that_was_remembered_can_be_unsaid(finance: Person, account: Any) -> None:
+    ColumnMapping.objects.create(account=account, columns={"amount": "Betrag"})
+    upload(finance, GOOD)
+    address = f"/ledger/{LedgerImport.objects.get().pk}/"
+    assert 'value="Betrag"' in finance.page(address)
+    assert "1 entries were kept" in finance.post(f"{address}again/", column_amount="")
+    assert ColumnMapping.of(account) == {}
+
+
+def test_refused_files_are_listed_with_the_reason_among_those_with_errors(finance: Person) -> None:
+    upload(finance, GOOD)
+    upload(finance, "<b>a</b>,b\n1,2\n")
+    for address in ("/ledger/", "/imports/", "/imports/?errors=1"):
+        page = finance.page(address)
+        assert "march.csv: line 1: the headings do not say where" in page, address
+        assert "<b>a" not in page
+        assert "Refused" in page
+    assert "Imported" not in finance.page("/imports/?errors=1")
+
+
+def test_a_file_that_is_gone_or_too_large_for_the_page_says_how_to_go_on(finance: Person, monkeypatch: Any) -> None:
+    upload(finance, "a,b\n1,2\n")
+    kept = LedgerImport.objects.get()
+    address = f"/ledger/{kept.pk}/"
+    monkeypatch.setattr("refunds.pages.views.ledger.MAXIMUM_UPLOAD_BYTES", 3)
+    assert f"manage.py ledger again {kept.pk}" in finance.page(address)
+    assert f"manage.py ledger again {kept.pk}" in finance.post(f"{address}again/")
+    monkeypatch.undo()
+    assert "The file was not tried again" in finance.post(f"{address}again/", expect=400, column_amount="x" * 201)
+    kept.parts.all().delete()
+    assert "is not here any more: hand it in anew" in finance.page(address)
+    assert "is not here any more: hand it in anew" in finance.post(f"{address}again/")
 
 
 @pytest.mark.parametrize("role", [Role.ENGINEER, Role.ADMIN])
@@ -68,6 +128,18 @@ def test_who_runs_the_machine_sees_the_imports_and_hands_nothing_in(role: Role) 
     assert "Hand in entries" not in person.page("/ledger/")
     assert upload(person, GOOD).status_code == 403
     assert not LedgerImport.objects.exists()
+
+
+@pytest.mark.parametrize("role", [Role.SUPPORT, Role.ENGINEER, Role.ADMIN, Role.AUDITOR])
+def test_only_who_may_hand_in_tries_a_refused_file_again(finance: Person, role: Role) -> None:
+    upload(finance, "a,b\n1,2\n")
+    kept, person = LedgerImport.objects.get(), Person(role)
+    if role is not Role.SUPPORT:
+        page = person.page(f"/ledger/{kept.pk}/")
+        assert "Finance can try it again" in page
+        assert f"/ledger/{kept.pk}/again/" not in page
+    assert person.client.post(f"/ledger/{kept.pk}/again/").status_code == 403
+    assert finance.client.get(f"/ledger/{kept.pk}/again/").status_code == 405
 
 
 def test_an_import_nobody_made_is_a_designed_404(finance: Person) -> None:

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError
+from django.utils import timezone
 
 from connectors.contract import Money
-from refunds.reconciliation.books import Entry, Outcome, Source, begin_import, import_ledger, keep_entries
+from refunds.reconciliation import kept_files
+from refunds.reconciliation.book_files import NothingToTry, import_ledger, try_again
+from refunds.reconciliation.books import Entry, Outcome, Source, begin_import, keep_entries
 from refunds.reconciliation.ledger_file import BadLedgerFile
 from refunds.reconciliation.models import ColumnMapping, EntryKind, LedgerEntry, LedgerImport, LedgerRowError
 from tests.commands.conftest import run  # noqa: F401
@@ -117,7 +120,7 @@ def test_a_heading_that_is_not_there_refuses_the_file_and_names_what_there_is(ac
         imported(account, "amount,currency\n1,EUR\n")
     with pytest.raises(BadLedgerFile, match="there is no column Beleg"):
         imported(account, GOOD, columns={"reference": "Beleg"})
-    assert not LedgerImport.objects.exists()
+    assert not LedgerEntry.objects.exists()
 
 
 def test_a_bare_day_begins_where_the_account_says(account):
@@ -151,7 +154,214 @@ def test_the_command_imports_names_what_it_refused_and_lists(account, tmp_path: 
     ],
 )  # fmt: skip
 def test_a_file_that_breaks_off_is_refused_and_nothing_of_it_is_kept(account: Any, text: str, reason: str) -> None:
-    with pytest.raises(BadLedgerFile, match=f"{reason}.*Nothing was kept"):
+    with pytest.raises(BadLedgerFile, match=f"{reason}.*Nothing of it was imported"):
         imported(account, text)
     assert not LedgerEntry.objects.exists()
+
+
+# Refused as a whole.
+
+WRONG = GOOD.replace("amount", "Betrag")
+
+
+def refused(account: Any, content: str | bytes, **options: Any) -> LedgerImport:
+    file = io.BytesIO(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(BadLedgerFile) as raised:
+        import_ledger(account, "books.csv", file, source=Source.UPLOAD, **options)
+    assert raised.value.kept is not None
+    return raised.value.kept
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "line 1: there are no headings"),
+        (b"\n", "line 1: there are no headings"),
+        (b"PK\x03\x04\x14\x00\x06\x00\n", "line 1: this is no text in UTF-8, but a spreadsheet's own format"),
+        (GOOD.encode("utf-16"), "line 1: this is no text in UTF-8"),
+        (b"%PDF-1.7\n%\xe2\xe3\n", "do not say where reference, amount, currency, booked_at stand; there are: %PDF"),
+        (GOOD.replace("\n", "\r").encode(), "line 1: the headings are not sound CSV"),
+        (b"a" * 300_000, "line 1: no line ends here"),
+        (GOOD.encode() + b"a" * 300_000, "line 3: no line ends here"),
+        (b"\xff\xfe,amount\n", "there are: \ufffd\ufffd, amount. Say under which headings they stand"),
+        (("x," * 9_000).encode() + b"\n", "line 1: two columns have the same heading: x"),
+        (",".join(f"column {n}" for n in range(9_000)).encode() + b"\n", "Say under which headings they stand"),
+    ],
+    ids=["empty", "blank", "spreadsheet", "UTF-16", "PDF", "old line ends", "no line end", "a row without one",
+         "not UTF-8", "the same headings", "many headings"],
+)  # fmt: skip
+def test_a_file_of_the_wrong_kind_is_kept_with_one_message_that_says_what_to_do(account, content, reason) -> None:
+    kept_import = refused(account, content)
+    assert kept_import.error.startswith("books.csv: line ")
+    assert reason in kept_import.error
+    assert kept_files.opened(kept_import).read() == content
+    assert (kept_import.entries, kept_import.size_bytes, kept_import.row_errors.count()) == (0, len(content), 0)
+
+
+def test_a_refused_file_is_kept_sealed_and_becomes_an_import_once_its_headings_are_right(account) -> None:
+    wrong = refused(account, WRONG, columns={"reference": "reference"})
+    assert b"re_1" not in bytes(wrong.parts.get().sealed_content)
+    assert not ColumnMapping.objects.exists()
+    done = try_again(wrong, columns={"amount": "Betrag"})
+    assert (done.pk, done.entries, done.error, done.columns, done.parts.count()) == (wrong.pk, 1, "", None, 0)
+    assert LedgerEntry.objects.get().came_with_id == wrong.pk
+    assert ColumnMapping.of(account) == {"amount": "Betrag"}
+    with pytest.raises(NothingToTry, match=r"books.csv is imported\."):
+        try_again(done)
+    assert LedgerEntry.objects.count() == 1
+
+
+def test_without_a_word_it_is_tried_again_under_the_headings_that_were_said(account) -> None:
+    ColumnMapping.objects.create(account=account, columns={"currency": "Whrg"})
+    wrong = refused(account, f"{WRONG}L2", columns={"amount": "Betrag"})
+    assert wrong.columns == {"amount": "Betrag"}
+    with pytest.raises(BadLedgerFile, match="line 3: the file ends here without a line end"):
+        try_again(wrong)
+    plain = refused(account, GOOD)
+    assert plain.columns is None
+    ColumnMapping.objects.all().delete()
+    assert try_again(plain).entries == 1
+
+
+def test_a_file_that_is_refused_once_more_stays_with_the_new_reason(account) -> None:
+    wrong = refused(account, WRONG)
+    with pytest.raises(BadLedgerFile):
+        try_again(wrong, columns={"amount": "Summe"})
+    wrong.refresh_from_db()
+    assert "there is no column Summe" in wrong.error
+    assert (wrong.columns, wrong.taken_until) == ({"amount": "Summe"}, None)
+    assert try_again(wrong, columns={"amount": "Betrag"}).entries == 1
+
+
+def test_the_same_file_refused_before_is_listed_once_and_not_at_all_once_it_is_imported(account) -> None:
+    first, other = refused(account, WRONG), refused(AccountFactory.create(), WRONG)
+    second = refused(account, WRONG)
+    assert set(LedgerImport.objects.values_list("pk", flat=True)) == {other.pk, second.pk}
+    with pytest.raises(NothingToTry, match="was handed in once more since"):
+        try_again(first)
+    done = imported(account, WRONG, columns={"amount": "Betrag"})
+    assert set(LedgerImport.objects.values_list("pk", flat=True)) == {other.pk, done.pk}
+
+
+def test_a_file_that_is_too_large_is_not_kept(account, monkeypatch) -> None:
+    monkeypatch.setattr("refunds.reconciliation.book_files.MAXIMUM_LEDGER_BYTES", 10)
+    with pytest.raises(BadLedgerFile, match="hand it in in parts") as raised:
+        imported(account, GOOD)
+    assert raised.value.kept is None
     assert not LedgerImport.objects.exists()
+
+
+def test_while_one_tries_it_nobody_else_can(account) -> None:
+    wrong = refused(account, WRONG)
+    mapping, told = {"amount": "Betrag"}, []
+
+    def meanwhile(_: int) -> None:
+        with pytest.raises(NothingToTry, match="is being tried at this moment") as raised:
+            try_again(LedgerImport.objects.get(), columns=mapping)
+        told.append(raised.value)
+        refused(account, WRONG, columns={})
+        assert LedgerImport.objects.filter(pk=wrong.pk).exists()
+
+    assert try_again(wrong, columns=mapping, progress=meanwhile).entries == 1
+    assert len(told) == 1
+    assert list(LedgerImport.objects.values_list("pk", "entries", "known")) == [(wrong.pk, 1, 0)]
+
+
+class Killed(BaseException):
+    """As far as the database knows, the process ended."""
+
+
+def test_a_try_that_was_killed_midway_can_be_tried_again_and_counts_each_entry_once(account, monkeypatch) -> None:
+    monkeypatch.setattr("refunds.reconciliation.book_files.ROWS_AT_ONCE", 1)
+    wrong = refused(account, f"{WRONG}L2,1,EUR,2026-03-14,re_2\nL3,x,EUR,2026-03-14,re_3\n")
+
+    def kill(read: int) -> None:
+        if read == 1:
+            raise Killed
+
+    with pytest.raises(Killed):
+        try_again(wrong, columns={"amount": "Betrag"}, progress=kill)
+    wrong.refresh_from_db()
+    assert "a try has begun, and not come to its end" in wrong.error
+    assert (wrong.entries, wrong.can_be_tried_again) == (1, True)
+    # What has entries is never forgotten for a newer one.
+    newer = refused(account, f"{WRONG}L2,1,EUR,2026-03-14,re_2\nL3,x,EUR,2026-03-14,re_3\n", columns={})
+    done = try_again(wrong, columns={"amount": "Betrag"})
+    assert (done.entries, done.known, done.refused, done.error) == (2, 1, 1, "")
+    assert [error.line for error in done.row_errors.all()] == [4]
+    assert not LedgerImport.objects.filter(pk=newer.pk).exists()
+
+
+def test_whoever_lost_it_to_another_writes_nothing_more(account, monkeypatch) -> None:
+    monkeypatch.setattr("refunds.reconciliation.book_files.ROWS_AT_ONCE", 1)
+    wrong = refused(account, f"{WRONG}L2,1,EUR,2026-03-14,re_2\n")
+    theirs = timezone.now() + dt.timedelta(minutes=5)
+
+    def taken_over(_: int) -> None:
+        LedgerImport.objects.update(taken_until=theirs)
+
+    with pytest.raises(NothingToTry, match="is being tried by somebody else"):
+        try_again(wrong, columns={"amount": "Betrag"}, progress=taken_over)
+    wrong.refresh_from_db()
+    assert (wrong.taken_until, wrong.entries, wrong.can_be_tried_again) == (theirs, 1, True)
+
+
+def test_a_file_of_which_a_part_is_missing_is_never_taken_for_whole(account, monkeypatch) -> None:
+    monkeypatch.setattr("refunds.reconciliation.kept_files.PART_BYTES", len(WRONG))
+    wrong = refused(account, f"{WRONG}L2,1,EUR,2026-03-14,re_2\n")
+    assert wrong.parts.count() == 2
+    assert kept_files.opened(wrong).read().decode() == f"{WRONG}L2,1,EUR,2026-03-14,re_2\n"
+    wrong.parts.get(number=1).delete()
+    with pytest.raises(NothingToTry, match="was not kept whole: hand it in anew"):
+        try_again(wrong, columns={"amount": "Betrag"})
+    assert not LedgerEntry.objects.exists()
+    assert (wrong.taken_until, wrong.can_be_tried_again) == (None, False)
+
+
+def test_a_part_moved_to_another_import_does_not_open(account) -> None:
+    first, second = refused(account, WRONG), refused(account, f"{WRONG}L2,1,EUR,2026-03-14,re_2\n")
+    second.parts.update(sealed_content=first.parts.get().sealed_content)
+    with pytest.raises(NothingToTry, match="cannot be opened"):
+        try_again(second, columns={"amount": "Betrag"})
+    assert not LedgerEntry.objects.exists()
+
+
+def test_a_kept_file_is_sealed_anew_when_keys_rotate(account, settings, run) -> None:  # noqa: F811
+    wrong = refused(account, WRONG)
+    settings.FIELD_KEYS = [f"new:{'22' * 32}", *settings.FIELD_KEYS]
+    run("keys", "rotate")
+    settings.FIELD_KEYS = settings.FIELD_KEYS[:1]
+    assert try_again(wrong, columns={"amount": "Betrag"}).entries == 1
+
+
+def test_refused_files_go_after_thirty_days_and_their_reasons_stay(account) -> None:
+    wrong, taken = refused(account, WRONG), refused(account, f"{WRONG}L2,1,EUR,2026-03-14,re_2\n")
+    now = timezone.now()
+    assert taken.take()
+    assert kept_files.expire_refused_books(now=now + dt.timedelta(days=29)) == 0
+    taken.write(taken_until=now + dt.timedelta(days=32))
+    assert kept_files.expire_refused_books(now=now + dt.timedelta(days=31)) == 1
+    wrong.refresh_from_db()
+    assert "do not say where amount stand" in wrong.error
+    with pytest.raises(NothingToTry, match="is not here any more: hand it in anew"):
+        try_again(wrong)
+    assert taken.parts.exists()
+    assert kept_files.expire_refused_books(now=now + dt.timedelta(days=31)) == 0
+
+
+def test_the_command_says_where_a_refused_file_is_kept_and_tries_it_again(account, tmp_path: Path, run):  # noqa: F811
+    file = tmp_path / "books.csv"
+    file.write_text(WRONG)
+    with pytest.raises(CommandError, match=r"do not say where amount stand.*The file is kept: `ledger again") as raised:
+        run("ledger", "import", str(file), "--account", "shop")
+    number = str(LedgerImport.objects.get().pk)
+    assert f"`ledger again {number}`" in str(raised.value)
+    assert "books.csv: line 1: the headings do not say" in run("ledger", "list").out
+    with pytest.raises(CommandError, match=r"there is no column Summe.*The file is still kept"):
+        run("ledger", "again", number, "--column", "amount=Summe")
+    said = run("ledger", "again", number, "--column", "amount=Betrag").out
+    assert "books.csv: 1 entries kept, 0 known already, 0 refused." in said
+    with pytest.raises(CommandError, match="is imported"):
+        run("ledger", "again", number)
+    with pytest.raises(CommandError, match="there is no import 4711"):
+        run("ledger", "again", "4711")

@@ -12,8 +12,8 @@ from connectors.contract import Money, Stage
 from refunds.facts import Source
 from refunds.models import Refund, StatusReport, StatusReportRowError
 from refunds.reconciliation.ageing import AgeBucket
+from refunds.reconciliation.book_files import import_ledger
 from refunds.reconciliation.books import Source as BookSource
-from refunds.reconciliation.books import import_ledger
 from refunds.reconciliation.codes import Code
 from refunds.reconciliation.models import AccountTerms, LineMovement, SetAsideLine, SettledLine
 from tests.factories import AccountFactory, EndpointFactory

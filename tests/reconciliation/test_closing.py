@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 from typing import Any
 
@@ -16,11 +17,14 @@ from connectors.contract import Money, Stage
 from refunds.models import Refund
 from refunds.permissions import Role
 from refunds.reconciliation import deciding, locking
+from refunds.reconciliation.book_files import import_ledger, try_again
 from refunds.reconciliation.books import Entry, keep_entries
+from refunds.reconciliation.books import Source as BookSource
 from refunds.reconciliation.closing import manifest, periods
 from refunds.reconciliation.closing.close import ask_to_close, closings_to_do, perform, verify
 from refunds.reconciliation.closing.periods import RefusedStep
 from refunds.reconciliation.codes import Code
+from refunds.reconciliation.ledger_file import BadLedgerFile
 from refunds.reconciliation.models import (
     AccountTerms,
     Break,
@@ -309,6 +313,23 @@ def test_a_locked_period_reads_the_same_whatever_comes_later(books: Books, march
         keep_entries(books.account, [late], came_with=LedgerImport.objects.get())
     books.closed("april")
     assert verify(march_closed, again=True) == []
+
+
+def test_books_refused_in_a_locked_period_and_tried_again_later_post_to_the_open_one(books: Books) -> None:
+    books.clean()
+    books.booked("L1", 1000)
+    head = b"reference,Betrag,currency,booked_at,connector_refund_id\n"
+    rows = head + b"L7,5.00,EUR,2026-03-05,re_1\nL8,x,EUR,2026-03-05,re_1\n"
+    with pytest.raises(BadLedgerFile):
+        import_ledger(books.account, "march.csv", io.BytesIO(rows), source=BookSource.UPLOAD)
+    wrong = LedgerImport.objects.latest("pk")
+    LedgerImport.objects.filter(pk=wrong.pk).update(created_at=march(7))
+    closing = books.closed()
+    books.locked()
+    with time_machine.travel(APRIL + 20 * DAY, tick=False):
+        done = try_again(wrong, columns={"amount": "Betrag"})
+    assert verify(closing, again=True) == []
+    assert (done.entries, done.refused, done.created_at) == (1, 1, APRIL + 20 * DAY)
 
 
 def test_a_field_key_that_rotates_changes_no_hash(books: Books, settings: Any) -> None:

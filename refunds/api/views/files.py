@@ -13,6 +13,7 @@ from connectors.models import ConnectorAccount
 from refunds.api import files_schema as schema
 from refunds.api.errors import Conflict, Invalid, Missing, TooLarge
 from refunds.api.files import (
+    AgainInput,
     FileQuery,
     FilesQuery,
     LedgerImportPageSerializer,
@@ -24,7 +25,7 @@ from refunds.api.files import (
     RowErrorSerializer,
     file_in,
 )
-from refunds.api.inputs import StrictSerializer, read_query
+from refunds.api.inputs import StrictSerializer, read, read_query
 from refunds.api.pagination import PageQuery, page_by_id
 from refunds.api.parsers import CSVParser, StrictJSONParser
 from refunds.api.registering import NO_SUCH_ACCOUNT
@@ -32,7 +33,9 @@ from refunds.api.schema import answers
 from refunds.api.views.base import ApiView
 from refunds.models import ReportSource, StatusReport
 from refunds.permissions import Action, accounts_of
-from refunds.reconciliation.books import Source, import_ledger
+from refunds.reconciliation.book_files import NothingToTry, import_ledger
+from refunds.reconciliation.book_files import try_again as try_books_again
+from refunds.reconciliation.books import Source
 from refunds.reconciliation.ledger_file import BadLedgerFile
 from refunds.reconciliation.models import LedgerImport
 from refunds.services import keep_report, report_kept, try_again
@@ -186,7 +189,8 @@ class LedgerFileView(_FileView):
             try:
                 done = import_ledger(account, values["name"], file, source=Source.API)
             except BadLedgerFile as error:
-                raise Invalid({"body": f"{values['name']}: {error}"}) from error
+                where = f" The file is kept as import {error.kept.pk}." if error.kept else ""
+                raise Invalid({"body": f"{values['name']}: {error}{where}"}) from error
         return Response(LedgerImportSerializer(done).data, status=201)
 
 
@@ -204,6 +208,33 @@ class LedgerImportsView(_FileView):
     def get(self, request: Request) -> Response:
         query = read_query(request.query_params, FilesQuery)
         return self.newest(request, self.visible(LedgerImport), query, LedgerImportSerializer)
+
+
+class LedgerAgainView(_FileView):
+    parser_classes = [StrictJSONParser]
+    actions = {"POST": (Action.RECONCILE,)}
+
+    @extend_schema(
+        operation_id="try_ledger_file_again",
+        summary="Import a refused file of our books anew",
+        description=schema.LEDGER_AGAIN,
+        request=AgainInput,
+        responses=schema.again_answers(),
+        examples=schema.LEDGER_AGAIN_EXAMPLES,
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        read_query(request.query_params, StrictSerializer)
+        said = read(AgainInput(), request.data)
+        found = self.one(LedgerImport, pk, "import")
+        if found.size_bytes > MAXIMUM_LEDGER_BYTES:
+            raise TooLarge(f"The file is larger than 16 MiB. Try it again by `manage.py ledger again {pk}`.")
+        try:
+            done = try_books_again(found, columns=said.get("columns"))
+        except NothingToTry as error:
+            raise Conflict(str(error)) from error
+        except BadLedgerFile as error:
+            raise Invalid({"file": f"{found.name}: {error}"}) from error
+        return Response(LedgerImportSerializer(done).data)
 
 
 class LedgerErrorsView(_FileView):

@@ -8,7 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from connectors.management.console import Progress, account_named, shown, table, whole_number
-from refunds.reconciliation.books import Source, import_ledger
+from refunds.reconciliation.book_files import NothingToTry, import_ledger, try_again
+from refunds.reconciliation.books import Source
 from refunds.reconciliation.ledger_file import COLUMNS, REQUIRED, BadLedgerFile
 from refunds.reconciliation.models import LedgerImport
 
@@ -28,22 +29,24 @@ class Command(BaseCommand):
         )
         importing.add_argument("file", type=Path, help="a CSV file: UTF-8; comma, semicolon or tab")
         importing.add_argument("--account", required=True, metavar="NAME", help="whose books they are")
-        importing.add_argument(
-            "--column",
-            action="append",
-            metavar="OURS=HEADING",
-            help="the heading under which one of our columns stands; remembered for this account. May be repeated",
-        )
+        again = actions.add_parser("again", help="import a file anew that was refused as a whole, as it was kept")
+        again.add_argument("id", type=whole_number, help="its number in the list")
+        for action in (importing, again):
+            action.add_argument(
+                "--column",
+                action="append",
+                metavar="OURS=HEADING",
+                help="the heading under which one of our columns stands; remembered for this account. May be repeated",
+            )
         listing = actions.add_parser("list", help="the newest imports")
         listing.add_argument("--limit", type=whole_number, default=50, help="how many at most (50)")
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
-        {"import": self._import, "list": self._list}[action](options)
+        {"import": self._import, "again": self._again, "list": self._list}[action](options)
 
     def _import(self, options: dict[str, Any]) -> None:
         account, path = account_named(options["account"]), options["file"]
-        columns = _columns(options["column"]) if options["column"] else None
-        progress = Progress(self.stderr)
+        columns, progress = _columns(options["column"]), Progress(self.stderr)
         try:
             with path.open("rb") as file:
                 done = import_ledger(
@@ -53,13 +56,31 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{path} cannot be read: {error.strerror}") from error
         except BadLedgerFile as error:
-            raise CommandError(f"{path.name}: {error}") from error
+            where = f" The file is kept: `ledger again {error.kept.pk}` tries it once more." if error.kept else ""
+            raise CommandError(f"{path.name}: {error}{where}") from error
         progress.done()
+        self._say(done)
+
+    def _again(self, options: dict[str, Any]) -> None:
+        found = LedgerImport.objects.filter(pk=options["id"]).select_related("account").first()
+        if found is None:
+            raise CommandError(f"there is no import {options['id']}; see `manage.py ledger list`")
+        columns, progress = _columns(options["column"]), Progress(self.stderr)
+        try:
+            done = try_again(found, columns=columns, progress=lambda rows: progress.show(f"{rows:,} rows read"))
+        except NothingToTry as error:
+            raise CommandError(str(error)) from error
+        except BadLedgerFile as error:
+            raise CommandError(f"{found.name}: {error} The file is still kept.") from error
+        progress.done()
+        self._say(done)
+
+    def _say(self, done: LedgerImport) -> None:
         for fault in done.row_errors.all()[:_FIRST_ERRORS]:
             place = f"line {fault.line}, {fault.column}" if fault.column else f"line {fault.line}"
             self.stderr.write(f"{place}: {fault.reason}")
         self.stdout.write(
-            f"{path.name}: {done.entries:,} entries kept, {done.known:,} known already, {done.refused:,} refused."
+            f"{done.name}: {done.entries:,} entries kept, {done.known:,} known already, {done.refused:,} refused."
         )
         if done.refused:
             raise CommandError("Not every row was taken. Mend the rows above and import the file again.")
@@ -76,13 +97,16 @@ class Command(BaseCommand):
                 each.entries,
                 each.known,
                 each.refused,
+                each.error[:80],
             )
             for each in found
         ]
-        self.stdout.write(table(("id", "came", "account", "name", "by", "kept", "known", "refused"), rows))
+        self.stdout.write(table(("id", "came", "account", "name", "by", "kept", "known", "refused", "error"), rows))
 
 
-def _columns(given: list[str]) -> dict[str, str]:
+def _columns(given: list[str] | None) -> dict[str, str] | None:
+    if not given:
+        return None
     columns = dict(pair.partition("=")[::2] for pair in given)
     if wrong := [name for name in columns if name not in COLUMNS or not columns[name]]:
         raise CommandError(f"--column takes OURS=HEADING; there is no column {', '.join(wrong)}: {', '.join(COLUMNS)}")

@@ -64,7 +64,7 @@ def _both_kinds(accounts: QuerySet[ConnectorAccount], *, only_bad: bool) -> Quer
     hand_ins = LedgerImport.objects.filter(account__in=accounts)
     if only_bad:
         reports = reports.filter(Q(unreadable__gt=0) | Q(state__in=(ReportState.REFUSED, ReportState.GIVEN_UP)))
-        hand_ins = hand_ins.filter(refused__gt=0)
+        hand_ins = hand_ins.filter(Q(refused__gt=0) | ~Q(error=""))
     columns = ("kind", "pk", "created_at")
     of_reports = reports.annotate(kind=Value(_REPORT)).order_by().values_list(*columns)
     of_books = hand_ins.annotate(kind=Value(_BOOKS)).order_by().values_list(*columns)

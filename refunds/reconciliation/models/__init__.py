@@ -1,7 +1,14 @@
 """What is kept for reconciliation."""
 
 from refunds.reconciliation.models.decision import DecisionGroup, GroupState, PairDecision, Verdict
-from refunds.reconciliation.models.ledger import ColumnMapping, EntryKind, LedgerEntry, LedgerImport, LedgerRowError
+from refunds.reconciliation.models.ledger import (
+    ColumnMapping,
+    EntryKind,
+    LedgerEntry,
+    LedgerFilePart,
+    LedgerImport,
+    LedgerRowError,
+)
 from refunds.reconciliation.models.period import (
     Closing,
     ClosingState,
@@ -38,6 +45,7 @@ __all__ = [
     "EntryKind",
     "GroupState",
     "LedgerEntry",
+    "LedgerFilePart",
     "LedgerImport",
     "LedgerRowError",
     "LineMovement",

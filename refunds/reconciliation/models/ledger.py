@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from connectors.fields import IdentifierField
+from connectors.keyring import ring
 from connectors.models import ConnectorAccount
+
+TAKEN_FOR = dt.timedelta(minutes=5)
+"""How long whoever stores a refused file, or tries it again, may be silent before another may."""
 
 
 class EntryKind(models.IntegerChoices):
@@ -20,8 +27,22 @@ class EntryKind(models.IntegerChoices):
     """A payout as the bank statement has it."""
 
 
+class LedgerImportQuerySet(models.QuerySet["LedgerImport"]):
+    def refused(self) -> LedgerImportQuerySet:
+        """Files that were refused as a whole."""
+        return self.exclude(error="")
+
+    def free(self, now: dt.datetime) -> LedgerImportQuerySet:
+        """Those that nobody stores or tries again at this moment."""
+        return self.filter(Q(taken_until=None) | Q(taken_until__lte=now))
+
+
 class LedgerImport(models.Model):
-    """One hand-in of entries: a file, a call of the API, a command."""
+    """One hand-in of entries: a file, a call of the API, a command.
+
+    A file that is refused as a whole is one too, with the reason and, for a while, the file for another try. Whoever
+    takes it for that may write only as long as their own `taken_until` stands there.
+    """
 
     account = models.ForeignKey(
         ConnectorAccount, on_delete=models.PROTECT, null=True, related_name="+", db_index=False,
@@ -34,10 +55,75 @@ class LedgerImport(models.Model):
     known = models.PositiveBigIntegerField(default=0, help_text="Entries that were here already.")
     refused = models.PositiveBigIntegerField(default=0)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
-    created_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=Now(), help_text="Or when a refused file was tried again and taken.")
+    size_bytes = models.PositiveBigIntegerField(default=0, db_default=0, help_text="Of a file.")
+    error = models.CharField(
+        max_length=500, blank=True, default="", db_default="", help_text="Why the file was refused as a whole."
+    )
+    columns = models.JSONField(null=True, help_text="What was said of a refused file's headings, if anything.")
+    taken_until = models.DateTimeField(null=True)
+
+    objects = LedgerImportQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["account", "digest"], name="ledger_refused", condition=~Q(error=""))]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def can_be_tried_again(self) -> bool:
+        return bool(self.error) and self.parts.exists()
+
+    def take(self) -> bool:
+        """Become the one who works on a refused file; False where somebody else does, or it is not refused any more."""
+        now = timezone.now()
+        until = now + TAKEN_FOR
+        if not LedgerImport.objects.refused().free(now).filter(pk=self.pk).update(taken_until=until):
+            return False
+        self.refresh_from_db()
+        return True
+
+    def stay(self) -> bool:
+        """A sign of life of the one who took it; False where another has taken over."""
+        return self.write(taken_until=timezone.now() + TAKEN_FOR)
+
+    def write(self, **changes: object) -> bool:
+        """Write as the one who took it; False where another has taken over."""
+        if not LedgerImport.objects.filter(pk=self.pk, taken_until=self.taken_until).update(**changes):
+            return False
+        for name, value in changes.items():
+            setattr(self, name, value)
+        return True
+
+
+class LedgerFilePart(models.Model):
+    """One MiB of a refused file, sealed."""
+
+    came_with = models.ForeignKey(LedgerImport, on_delete=models.CASCADE, related_name="parts", db_index=False)
+    number = models.PositiveIntegerField()
+    sealed_content = models.BinaryField()
+
+    SEALED_AT_ONCE = 16
+    """Rows the command that rotates keys may hold in memory at once."""
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["came_with", "number"], name="ledger_file_part_once")]
+
+    def __str__(self) -> str:
+        return f"part {self.number} of import {self.came_with_id}"
+
+    @property
+    def content(self) -> bytes:
+        return ring().open(self.sealed_content, bound_to=self._binding)
+
+    @content.setter
+    def content(self, value: bytes) -> None:
+        self.sealed_content = ring().seal(value, bound_to=self._binding)
+
+    @property
+    def _binding(self) -> str:
+        return f"ledger:{self.came_with_id}:{self.number}"
 
 
 class LedgerEntry(models.Model):
