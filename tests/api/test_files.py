@@ -156,8 +156,11 @@ def test_a_refused_file_of_our_books_is_tried_again_under_other_headings(cards, 
     refused = finance.post(address, {"columns": {"amount": "Summe"}})
     assert "there is no column Summe" in refused.json()["error"]["fields"]["file"]
     assert "there is no column Summe" in finance.get("/api/ledger/imports/").json()["results"][0]["error"]
-    for unsound in ({"columns": {"betrag": "x"}}, {"columns": {"amount": ""}}, {"columns": []}, {"memo": 1}, []):
-        assert finance.post(address, unsound).status_code == 400
+    unsound: list[Any] = [
+        {"columns": {"betrag": "x"}}, {"columns": {"amount": ""}}, {"columns": []}, {"memo": 1}, [],
+    ]  # fmt: skip
+    for body in unsound:
+        assert finance.post(address, body).status_code == 400
     done = finance.post(address, {"columns": {"amount": "Betrag"}})
     assert done.status_code == 200
     shown = done.json()

@@ -25,8 +25,9 @@ def served(**environment: str) -> Iterator[str]:
         "--workers", "1", "--blocking-threads", str(THREADS), "--blocking-threads-idle-timeout", "300", "--no-ws",
         "--log-level", "warning", "tests.benchmarks.server:application",
     ]  # fmt: skip
-    # Not DEBUG: Django would remember every statement.
+    # Not DEBUG: Django would remember every statement. Settings under which no static files need be collected.
     plain = {"REFUNDDASH_DEBUG": "0", "REFUNDDASH_ALLOWED_HOSTS": "127.0.0.1", "REFUNDDASH_SSL_REDIRECT": "0"}
+    plain |= {"DJANGO_SETTINGS_MODULE": "tests.house.settings"}
     process = subprocess.Popen(command, env={**os.environ, **plain, **_secrets(), **environment})
     try:
         _wait(f"http://127.0.0.1:{port}/webhooks/stripe/none")
