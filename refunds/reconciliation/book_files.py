@@ -117,7 +117,8 @@ def _anew(
     rows = _sound(account, file, said)
     # What is known of its rows is known from now on: a run as of an earlier moment does not find it. Entries of a try
     # that was killed stay, and are known already.
-    came_with.write(created_at=timezone.now(), known=0, refused=0, error=_reason(came_with, _BROKEN_OFF))
+    begun = {"created_at": timezone.now(), "known": 0, "refused": 0, "error": _reason(came_with, _BROKEN_OFF)}
+    _must(came_with.write(**begun), came_with)
     came_with.row_errors.all().delete()
     _remember(account, said, by)
     for read in _take_in(rows, came_with):
