@@ -35,7 +35,7 @@ class TermsSerializer(serializers.Serializer[Any]):
     fee_basis_points = serializers.IntegerField()
     fee_currency = serializers.CharField(help_text="Empty where no fee is agreed.")
     time_zone = serializers.CharField()
-    cut_off = serializers.TimeField(format="%H:%M")
+    cut_off = serializers.CharField(help_text="When its day ends, there: 00:00.")
     second_person_above = serializers.IntegerField()
 
 
@@ -53,4 +53,4 @@ def terms_of(account: ConnectorAccount) -> dict[str, Any]:
 
 def _shown(terms: Terms, *, is_in_force: bool) -> dict[str, Any]:
     since = None if terms.since == LONG_AGO else terms.since
-    return {**dataclasses.asdict(terms), "since": since, "in_force": is_in_force}
+    return {**dataclasses.asdict(terms), "since": since, "in_force": is_in_force, "cut_off": f"{terms.cut_off:%H:%M}"}

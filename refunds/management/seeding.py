@@ -7,7 +7,7 @@ enabled: no processor is ever asked about them. Everything is one transaction; s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from connectors import registry
 from connectors.contract import Stage
 from connectors.keyring import lookup_hash
 from connectors.models import ConnectorAccount
@@ -23,7 +24,6 @@ from refunds.models import Refund
 
 DAYS = 400
 """Over which the refunds are spread, up to now."""
-ACCOUNTS = (("seed-stripe", "stripe", "test"), ("seed-adyen", "adyen", "test"))
 REFUNDS_OF_A_CUSTOMER = 5
 _AT_ONCE = 250_000
 _NEWS_DAYS = 3
@@ -88,9 +88,9 @@ class _Dialect:
 def seed(refunds: int, *, days: int = DAYS, progress: Callable[[str], None] = lambda _: None) -> None:
     """Add so many refunds, spread over the days until now; more of them where some are there already."""
     with transaction.atomic(durable=True), connection.cursor() as cursor:
-        stripe, adyen = (_account(*each) for each in ACCOUNTS)
-        before = Refund.objects.filter(account__in=(stripe, adyen)).count()
-        making = _Making(stripe, adyen, before + 1, before + refunds, int(timezone.now().timestamp()), days)
+        accounts = [_account(connector) for connector in registry.connectors()]
+        before = Refund.objects.filter(account__in=accounts).count()
+        making = _Making(accounts, before + 1, before + refunds, int(timezone.now().timestamp()), days)
         progress("customers")
         _customers(cursor, before + refunds)
         with _without_indexes(cursor, progress):
@@ -105,9 +105,11 @@ def seed(refunds: int, *, days: int = DAYS, progress: Callable[[str], None] = la
         cursor.execute(f"VACUUM (ANALYZE) {tables}" if connection.vendor == "postgresql" else "ANALYZE")
 
 
-def _account(name: str, connector: str, environment: str) -> ConnectorAccount:
+def _account(connector: str) -> ConnectorAccount:
+    kind = registry.connector(connector)
+    environment = next(name for name in kind.environments if name not in kind.live_environments)
     found, _ = ConnectorAccount.objects.get_or_create(
-        name=name, defaults={"connector": connector, "environment": environment, "enabled": False}
+        name=f"seed-{connector}", defaults={"connector": connector, "environment": environment, "enabled": False}
     )
     return found
 
@@ -176,8 +178,7 @@ def _indexes(cursor: Any) -> list[tuple[str, str]]:
 class _Making:
     """Refunds number `first` to `last`, the last of them made `now`, in seconds since 1970."""
 
-    stripe: ConnectorAccount
-    adyen: ConnectorAccount
+    accounts: Sequence[ConnectorAccount]
     first: int
     last: int
     now: int
@@ -231,7 +232,8 @@ class _Making:
 
     def _refund(self, d: _Dialect) -> dict[str, str]:
         """Each column of a refund, as SQL over `_rows`."""
-        scattered, stripes = d.padded("h", 10), "i % 2 = 0"
+        scattered, number = d.padded("h", 10), f"i % {len(self.accounts)}"
+        accounts = " ".join(f"WHEN {place} THEN {account.pk}" for place, account in enumerate(self.accounts))
         told, known = _key(d, "told", Stage.SUCCEEDED), _key_by_stage(d, "known")
         returned, failed, succeeded = (
             f"stage = {each.value}" for each in (Stage.RETURNED, Stage.FAILED, Stage.SUCCEEDED)
@@ -248,10 +250,10 @@ class _Making:
         kept_before = f"CASE WHEN {returned} THEN {told} ELSE {known} END"
         later = f"CASE WHEN {returned} THEN ', \"' || {known} || '\": \"e\"' ELSE '' END"
         return {
-            "account_id": f"CASE WHEN {stripes} THEN {self.stripe.pk} ELSE {self.adyen.pk} END",
-            "connector_refund_id": f"CASE WHEN {stripes} THEN 're_3S' ELSE 'RF' END || {scattered}",
-            "connector_transaction_id": f"CASE WHEN {stripes} THEN 'pi_3S' ELSE 'PSP' END || {scattered}",
-            "other_transaction_id": f"CASE WHEN {stripes} THEN 'ch_3S' ELSE 'PAL' END || {scattered}",
+            "account_id": f"CASE {number} {accounts} END",
+            "connector_refund_id": f"'re_' || {scattered}",
+            "connector_transaction_id": f"'pay_' || {scattered}",
+            "other_transaction_id": f"'ch_' || {scattered}",
             "merchant_refund_id": f"CASE WHEN {asked_for} THEN 'RF-' || {scattered} ELSE '' END",
             "merchant_order_id": f"CASE WHEN {asked_for} THEN 'O-' || {d.padded('i', 9)} ELSE '' END",
             "acquirer_reference_number": f"CASE WHEN {booked} THEN '7412345' || {d.padded('h', 16)} ELSE '' END",

@@ -9,13 +9,13 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from connectors.management.console import Progress, whole_number
-from refunds.management.seeding import ACCOUNTS, DAYS, seed
+from refunds.management.seeding import DAYS, seed
 
 
 class Command(BaseCommand):
     help = (
         "Add refunds that nobody ever made, with all their identifiers and what was observed of them, of accounts that "
-        f"are not enabled ({', '.join(name for name, _, _ in ACCOUNTS)}). Only with REFUNDDASH_DEBUG."
+        "are not enabled (seed-...). Only with REFUNDDASH_DEBUG."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
