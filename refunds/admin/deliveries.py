@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from django.contrib import admin
@@ -31,7 +32,7 @@ class WebhookDeliveryAdmin(ByRole):
     list_select_related = ("endpoint",)
     search_fields = ("=id", "=dedupe_key")
     fields = (
-        "endpoint", "received_at", "state", "attempts", "next_attempt_at", "error", "outcome", "finished_at",
+        "endpoint", "received_at", "state", "attempts", "next_attempt", "error", "outcome", "finished_at",
         "dismissed_at", "dismissed_by", "dismissed_because", "hint_only", "dedupe_key", "kept_headers", "redacted_body",
     )  # fmt: skip
     actions = ("replay", "dismiss", "undismiss")
@@ -51,6 +52,10 @@ class WebhookDeliveryAdmin(ByRole):
         if term.isdecimal() and len(term) <= _LONGEST_ID:
             found |= Q(pk=int(term))
         return queryset.filter(found), False
+
+    @admin.display(description="next attempt at")
+    def next_attempt(self, delivery: WebhookDelivery) -> str | dt.datetime:
+        return delivery.next_attempt_at if delivery.state == DeliveryState.WAITING else "none"
 
     @admin.display(description="error or outcome")
     def said(self, delivery: WebhookDelivery) -> str:

@@ -6,6 +6,7 @@ hand, a restored table, a bug of ours) is found here, by merging each refund's w
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,10 +49,18 @@ class Mismatch:
     folded: Any
 
     def __str__(self) -> str:
-        return (
-            f"refund {self.refund_id} ({self.connector_refund_id}): {self.column} shows {self.shown!r}, "
-            f"its log says {self.folded!r}"
-        )
+        shown, folded = _told(self.shown, self.folded), _told(self.folded, self.shown)
+        whose = f"refund {self.refund_id} ({self.connector_refund_id})"
+        return f"{whose}: {self.column} shows {shown}, its log says {folded}"
+
+
+def _told(value: Any, other: Any) -> str:
+    """A column's value for people; of keys only those that the other has not alike."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {key}" for name, key in value.items() if other.get(name) != key) or "nothing else"
+    if isinstance(value, dt.datetime):
+        return f"{value.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f} UTC"
+    return "nothing" if value is None else repr(value)
 
 
 def verify_fold(*, after: int = 0) -> Iterator[tuple[int, int, list[Mismatch]]]:
