@@ -160,7 +160,8 @@ def try_again(report: StatusReport) -> bool:
     ended = StatusReport.objects.filter(pk=report.pk, parts__isnull=False)
     again = {"state": ReportState.STORED, "attempts": 0, "error": "", "finished_at": None, "lease": ""}
     again["next_attempt_at"] = timezone.now()
-    from_the_start = {"foreign_account": "", **dict.fromkeys(REPORT_COUNTS, 0)}
+    # What it says is known from now on: a run as of an earlier moment, of a locked period, say, does not find it.
+    from_the_start = {"foreign_account": "", "created_at": timezone.now(), **dict.fromkeys(REPORT_COUNTS, 0)}
     try:
         with transaction.atomic(durable=True):
             refused = ended.filter(state=ReportState.REFUSED)

@@ -283,8 +283,11 @@ def test_a_refused_file_is_imported_as_it_was_kept_once_the_account_is_corrected
     assert report.state == ReportState.REFUSED
     account.processor_account = "Nobody"
     account.save()
+    long_ago = timezone.now() - dt.timedelta(days=20)
+    StatusReport.objects.update(created_at=long_ago)
     assert services.try_again(report)
     again = StatusReport.objects.get()
+    assert again.created_at > long_ago, "a run as of an earlier moment finds nothing of it"
     services.import_report(again)
     assert (again.state, again.rows, again.not_ours, again.error) == (ReportState.IMPORTED, 2, 0, "")
     assert not services.try_again(again)
