@@ -253,7 +253,7 @@ class Play:
             self._say("settling")
             until("everything was brought", self._all_brought, seconds=self.plan.settle_seconds)
             if self.deadlocked is not None:
-                until("the watchdog cures the deadlock", self._cured, seconds=6 * SILENCE_SECONDS)
+                until("the watchdog cures the deadlock", self._cured, seconds=12 * SILENCE_SECONDS)
             # An answer's `as_of` is some seconds before its time, so as not to be later than it was true.
             until("the last word is old enough", lambda: time.monotonic() - self.load.spoke_at > 8, seconds=20)
             self._say("everything was brought")
