@@ -80,8 +80,11 @@ def mutant_plan(name: str, seed: int) -> Plan:
 
 
 def control_plan(name: str, seed: int) -> Plan:
-    """The same refunds, kills and dozes, by processes that are as they should be."""
-    return replace(mutant_plan(name, seed), name=f"{name}-control", control=True)
+    """The same refunds, kills and dozes, by processes that are as they should be. What they lose in a kill comes again
+    and again until it is kept, where the mutant has answered for it long ago; so less is brought in the same time."""
+    plan = mutant_plan(name, seed)
+    least = plan.acknowledged_at_least // 4
+    return replace(plan, name=f"{name}-control", control=True, acknowledged_at_least=least)
 
 
 def changed(plan: Plan, *, refunds: int | None, kills: int | None) -> Plan:
