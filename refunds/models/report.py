@@ -13,11 +13,10 @@ from django.utils import timezone
 
 from connectors.contract import ReportReference
 from connectors.fields import IdentifierField
-from connectors.keyring import ring
 from connectors.models import ConnectorAccount
 from connectors.report_files import Place
+from refunds.models.sealed import PART_BYTES, SealedPart
 
-PART_BYTES = 1024 * 1024
 REFUSED_LATELY = dt.timedelta(days=7)
 """How long a file somebody handed in, or a foreign address, that was refused is worth a line."""
 
@@ -195,29 +194,16 @@ class StatusReport(models.Model):
             number, skip = number + 1, 0
 
 
-class StatusReportPart(models.Model):
-    """One MiB of a report file, sealed: whoever imports may run on another machine than whoever received it."""
+class StatusReportPart(SealedPart):
+    """A part of a report file."""
 
     report = models.ForeignKey(StatusReport, on_delete=models.CASCADE, related_name="parts", db_index=False)
-    number = models.PositiveIntegerField()
-    sealed_content = models.BinaryField()
-
-    SEALED_AT_ONCE = 16
-    """Rows the command that rotates keys may hold in memory at once."""
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["report", "number"], name="report_part_once")]
 
     def __str__(self) -> str:
         return f"part {self.number} of report {self.report_id}"
-
-    @property
-    def content(self) -> bytes:
-        return ring().open(self.sealed_content, bound_to=self._binding)
-
-    @content.setter
-    def content(self, value: bytes) -> None:
-        self.sealed_content = ring().seal(value, bound_to=self._binding)
 
     @property
     def _binding(self) -> str:

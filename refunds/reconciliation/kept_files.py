@@ -9,7 +9,7 @@ from typing import IO
 
 from django.utils import timezone
 
-from refunds.models.report import PART_BYTES
+from refunds.models.sealed import PART_BYTES
 from refunds.reconciliation.models import LedgerFilePart, LedgerImport
 from refunds.reconciliation.models.ledger import TAKEN_FOR
 

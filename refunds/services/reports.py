@@ -32,7 +32,8 @@ from connectors.contract import (
 from connectors.models import ConnectorAccount
 from connectors.transport import MAXIMUM_DOWNLOAD_BYTES
 from refunds.models import Alert, AlertKind, ReportSource, ReportState, StatusReport, StatusReportPart
-from refunds.models.report import PART_BYTES, REPORT_COUNTS
+from refunds.models.report import REPORT_COUNTS
+from refunds.models.sealed import PART_BYTES
 from refunds.services import asking
 
 log = structlog.get_logger(__name__)

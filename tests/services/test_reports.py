@@ -32,7 +32,7 @@ from refunds.models import (
     StatusReportPart,
     StatusReportRowError,
 )
-from refunds.models.report import PART_BYTES
+from refunds.models.sealed import PART_BYTES
 from refunds.services import recording, report_import, reports
 from refunds.services.deliveries import follow_hints
 from tests.factories import AccountFactory

@@ -11,8 +11,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connectors.fields import IdentifierField
-from connectors.keyring import ring
 from connectors.models import ConnectorAccount
+from refunds.models.sealed import SealedPart
 
 TAKEN_FOR = dt.timedelta(minutes=5)
 """How long whoever stores a refused file, or tries it again, may be silent before another may."""
@@ -97,29 +97,16 @@ class LedgerImport(models.Model):
         return True
 
 
-class LedgerFilePart(models.Model):
-    """One MiB of a refused file, sealed."""
+class LedgerFilePart(SealedPart):
+    """A part of a refused file of our books."""
 
     came_with = models.ForeignKey(LedgerImport, on_delete=models.CASCADE, related_name="parts", db_index=False)
-    number = models.PositiveIntegerField()
-    sealed_content = models.BinaryField()
-
-    SEALED_AT_ONCE = 16
-    """Rows the command that rotates keys may hold in memory at once."""
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["came_with", "number"], name="ledger_file_part_once")]
 
     def __str__(self) -> str:
         return f"part {self.number} of import {self.came_with_id}"
-
-    @property
-    def content(self) -> bytes:
-        return ring().open(self.sealed_content, bound_to=self._binding)
-
-    @content.setter
-    def content(self, value: bytes) -> None:
-        self.sealed_content = ring().seal(value, bound_to=self._binding)
 
     @property
     def _binding(self) -> str:
