@@ -1,6 +1,7 @@
 """Search: each reading of each pasted line is looked up by the index of its own column, never by an OR over columns.
 
-However many lines were pasted, ids cost one query a column.
+However many lines were pasted, all that is one value of one column is one statement: asking, planning and answering six
+would cost more than finding.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
+
+from django.db import connections
 
 from connectors import registry
 from connectors.keyring import lookup_hash
@@ -82,7 +86,6 @@ def search(refunds: RefundQuerySet, lines: Sequence[Line], viewer: Viewer) -> li
 
     A single id that nobody has is tried as a beginning, too.
     """
-    refunds = refunds.select_related("account")
     index = _look_up(refunds, [reading for line in lines for reading in line.readings], many=len(lines) > 1)
     found = [_found(refunds, line, index, viewer) for line in lines]
     if len(found) == 1 and not found[0].hits:
@@ -92,23 +95,34 @@ def search(refunds: RefundQuerySet, lines: Sequence[Line], viewer: Viewer) -> li
 
 def _look_up(refunds: RefundQuerySet, readings: Sequence[Reading], *, many: bool) -> _Index:
     """Refunds by column and value, for the readings that are one value of one column."""
-    ids = [r.value for r in readings if r.kind is Kind.ID]
-    references = [r.value for r in readings if r.kind in (Kind.ARN, Kind.RRN)]
+    ids = {r.value for r in readings if r.kind is Kind.ID}
     wanted = dict.fromkeys(ID_COLUMNS, ids)
-    wanted["acquirer_reference_number"] = ids + references
-    wanted["customer_email_hash"] = [lookup_hash(r.value) for r in readings if r.kind is Kind.EMAIL]
-    wanted["card_last4"] = [r.value for r in readings if r.kind is Kind.LAST4]
-    return {column: _by_value(refunds, column, values, many=many) for column, values in wanted.items() if values}
-
-
-def _by_value(refunds: RefundQuerySet, column: str, values: list[str], *, many: bool) -> Mapping[str, list[Refund]]:
+    wanted["acquirer_reference_number"] = ids | {r.value for r in readings if r.kind in (Kind.ARN, Kind.RRN)}
+    wanted["customer_email_hash"] = {lookup_hash(r.value) for r in readings if r.kind is Kind.EMAIL}
+    wanted["card_last4"] = {r.value for r in readings if r.kind is Kind.LAST4}
+    wanted = {column: values for column, values in wanted.items() if values}
     limit = MAXIMUM_HITS_OF_MANY if many else MAXIMUM_HITS + 1
     # The empty value is excluded by name: the partial indexes are used only where the query says so.
-    matching = refunds.filter(**{f"{column}__in": sorted(set(values))}).exclude(**{column: ""})
-    by_value: dict[str, list[Refund]] = defaultdict(list)
-    for refund in matching.order_by("-created_at", "-id")[:limit]:
-        by_value[getattr(refund, column)].append(refund)
-    return by_value
+    matching = [
+        refunds.filter(**{f"{column}__in": sorted(values)}).exclude(**{column: ""}).newest_first()[:limit]
+        for column, values in wanted.items()
+    ]
+    index: dict[str, dict[str, list[Refund]]] = {column: defaultdict(list) for column in wanted}
+    for refund in _all_of(matching):
+        for column, values in wanted.items():
+            if (value := getattr(refund, column)) in values:
+                index[column][value].append(refund)
+    return index
+
+
+def _all_of(parts: Sequence[RefundQuerySet]) -> list[Refund]:
+    """What any of these finds, newest first, in one statement; each part is found by its own index."""
+    if not parts:
+        return []
+    if not connections[parts[0].db].features.supports_slicing_ordering_in_compound:
+        parts = [Refund.objects.filter(pk__in=part.values("pk")) for part in parts]
+    first, *others = (part.values("pk") for part in parts)
+    return list(Refund.objects.filter(pk__in=first.union(*others, all=True)).select_related("account").newest_first())
 
 
 def _found(refunds: RefundQuerySet, line: Line, index: _Index, viewer: Viewer) -> Found:
@@ -152,34 +166,41 @@ def _of_amount(refunds: RefundQuerySet, reading: Reading) -> list[Refund]:
         except MoneyError:
             continue
         connectors_by_minor[money.minor_amount].append(name)
-    hits: list[Refund] = []
+    matching: list[RefundQuerySet] = []
     for minor_amount, connectors in connectors_by_minor.items():
         some = refunds
         if len(connectors) < len(registry.connectors()):
             some = refunds.filter(account__connector__in=connectors)
         for whose in ("processor", "claimed"):
             same = {f"{whose}_currency": reading.currency, f"{whose}_minor_amount": minor_amount}
-            hits += some.filter(**same).order_by("-created_at")[: MAXIMUM_HITS + 1]
-    unique = {refund.pk: refund for refund in hits}
-    return sorted(unique.values(), key=lambda refund: refund.created_at, reverse=True)
+            matching.append(some.filter(**same).order_by("-created_at")[: MAXIMUM_HITS + 1])
+    return _all_of(matching)
 
 
 def _of_day(refunds: RefundQuerySet, reading: Reading, viewer: Viewer) -> Iterable[Refund]:
     assert reading.day is not None
     begins, ends = viewer.begin_of(reading.day), viewer.begin_of(reading.day + dt.timedelta(days=1))
     that_day = refunds.filter(created_at__gte=begins, created_at__lt=ends)
-    return that_day.newest_first()[: MAXIMUM_HITS + 1]
+    return that_day.select_related("account").newest_first()[: MAXIMUM_HITS + 1]
 
 
 def _try_as_prefix(refunds: RefundQuerySet, found: Found) -> None:
-    for reading in found.line.readings:
-        if reading.kind is not Kind.ID or len(reading.value) < SHORTEST_PREFIX:
-            continue
-        for column in _PREFIX_COLUMNS:
-            beginning = {f"{column}__gte": reading.value, f"{column}__lt": reading.value + "\U0010ffff"}
-            hits = refunds.filter(**beginning).exclude(**{column: ""}).order_by(column)[: MAXIMUM_HITS + 1]
-            found.add(hits, f"beginning of the {ID_COLUMNS[column]}")
+    beginnings = [
+        (reading.value, column)
+        for reading in found.line.readings
+        if reading.kind is Kind.ID and len(reading.value) >= SHORTEST_PREFIX
+        for column in _PREFIX_COLUMNS
+    ]
+    hits = _all_of([_beginning_with(refunds, value, column) for value, column in beginnings])
+    for value, column in beginnings:
+        mine = [refund for refund in hits if getattr(refund, column).startswith(value)]
+        found.add(sorted(mine, key=attrgetter(column)), f"beginning of the {ID_COLUMNS[column]}")
     found.by_prefix = bool(found.hits)
+
+
+def _beginning_with(refunds: RefundQuerySet, value: str, column: str) -> RefundQuerySet:
+    beginning = {f"{column}__gte": value, f"{column}__lt": value + "\U0010ffff"}
+    return refunds.filter(**beginning).exclude(**{column: ""}).order_by(column)[: MAXIMUM_HITS + 1]
 
 
 def is_recognized(line: Line) -> bool:

@@ -121,6 +121,18 @@ def test_many_lines_cost_no_more_queries_than_two(world, support):
 
 
 @pytest.mark.django_db
+def test_whatever_is_one_value_of_one_column_costs_one_statement(world, django_assert_num_queries):
+    pasted = read(f"{world.succeeded.connector_refund_id}\nSO-88213\n{worlds.ARN}\nada@example.com\n**** 4242")
+    with django_assert_num_queries(1):
+        found = searching.search(Refund.objects.all(), pasted, Viewer(User(), zoneinfo.ZoneInfo("UTC")))
+        assert all(world.succeeded in each.refunds for each in found)
+    with django_assert_num_queries(2):
+        [beginning] = searching.search(Refund.objects.all(), read("RF-2026"), Viewer(User(), zoneinfo.ZoneInfo("UTC")))
+    assert beginning.by_prefix
+    assert world.succeeded in beginning.refunds
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("pasted", "advice"),
     [
