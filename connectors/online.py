@@ -45,6 +45,7 @@ class AtOnce(Operation):
 
     @property
     def model_name(self) -> str:
+        # The base class has no such attribute; what changes a model has.
         [name] = {operation.model_name.lower() for operation in self.operations}  # type: ignore[attr-defined]
         return str(name)
 

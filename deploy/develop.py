@@ -17,7 +17,7 @@ from honcho.printer import Message, Printer
 PROCFILE = Path(__file__).resolve().parent.parent / "Procfile"
 
 
-class LeadersFirst(ProcessManager):  # type: ignore[misc]
+class LeadersFirst(ProcessManager):  # type: ignore[misc]  # honcho has no types
     """Tells only the first process of each group to end. honcho tells them all, and a queue whose helpers die with it
     waits for them for ever. Whoever is still there after honcho's five seconds is killed with the whole group."""
 
@@ -26,7 +26,7 @@ class LeadersFirst(ProcessManager):  # type: ignore[misc]
             os.kill(pid, signal.SIGTERM)
 
 
-class PrinterWithoutTerminal(Printer):  # type: ignore[misc]
+class PrinterWithoutTerminal(Printer):  # type: ignore[misc]  # honcho has no types
     """Goes on when nobody can read it any more: there are still processes to end."""
 
     def write(self, message: Message) -> None:

@@ -19,12 +19,12 @@ class RequestLog(RequestMiddleware):
         # A proxy's id is kept, so that its log and ours can be laid side by side; anybody else's nonsense is not.
         if not _SOUND_ID.fullmatch(request.META.get("HTTP_X_REQUEST_ID", "")):
             request.META.pop("HTTP_X_REQUEST_ID", None)
-        request._started_at = time.monotonic()  # type: ignore[attr-defined]
+        request._started_at = time.monotonic()  # type: ignore[attr-defined]  # our own note on it
         super().prepare(request)
 
     def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
         response["X-Request-ID"] = structlog.contextvars.get_contextvars()["request_id"]
-        milliseconds = (time.monotonic() - request._started_at) * 1000  # type: ignore[attr-defined]
+        milliseconds = (time.monotonic() - request._started_at) * 1000  # type: ignore[attr-defined]  # the same
         structlog.contextvars.bind_contextvars(ms=round(milliseconds))
         super().handle_response(request, response)
 

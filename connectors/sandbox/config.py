@@ -105,7 +105,7 @@ def parse_config(document: Any) -> SandboxConfig:
 def _part(kind: Callable[..., Part], whole: Mapping[str, Any], name: str) -> Part:
     given = _mapping(whole.get(name, {}), name)
     defaults = kind()
-    known = {item.name: getattr(defaults, item.name) for item in fields(defaults)}  # type: ignore[arg-type]
+    known = {item.name: getattr(defaults, item.name) for item in fields(defaults)}  # type: ignore[arg-type]  # all are dataclasses
     _refuse_unknown(given, set(known), f"{name}.")
     for key, value in given.items():
         _check_value(f"{name}.{key}", value, known[key])

@@ -230,8 +230,7 @@ def previous_attributes(before: Document, now: Document) -> Document:
         old, new = before.get(key), now.get(key)
         if old == new:
             continue
-        nested = isinstance(old, dict) and isinstance(new, dict)
-        changed[key] = previous_attributes(old, new) if nested else old  # type: ignore[arg-type]
+        changed[key] = previous_attributes(old, new) if isinstance(old, dict) and isinstance(new, dict) else old
     return changed
 
 
