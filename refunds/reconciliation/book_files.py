@@ -18,6 +18,7 @@ from refunds.reconciliation import kept_files
 from refunds.reconciliation.books import Source, keep_entries
 from refunds.reconciliation.ledger_file import BadLedgerFile, LedgerFile, Row
 from refunds.reconciliation.models import AccountTerms, ColumnMapping, LedgerImport, LedgerRowError
+from refunds.reconciliation.models.ledger import TAKEN_FOR
 from refunds.reconciliation.tolerance import in_force
 from refunds.sheets import Fault, storable
 
@@ -25,6 +26,9 @@ ROWS_AT_ONCE = 500
 MOST_ROW_ERRORS = 100_000
 """Errors kept of one file; all of them are counted."""
 MAXIMUM_LEDGER_BYTES = 256 * 1024 * 1024
+_BEGUN = (
+    "its import has begun, and not come to its end. If nobody is at it, hand it in again: what was kept is known then."
+)
 _BROKEN_OFF = "a try has begun, and not come to its end. If nobody is at it, try again: what it kept is known then."
 
 
@@ -59,10 +63,14 @@ def import_ledger(
         came_with.error, came_with.columns = _reason(came_with, error), said
         error.kept = kept_files.keep(came_with, file)
         raise
+    # Stands there for as long as it is true, also where this process is killed.
+    came_with.error, came_with.taken_until = _reason(came_with, _BEGUN), timezone.now() + TAKEN_FOR
     came_with.save(force_insert=True)
     _remember(account, said, by)
     for read in _take_in(rows, came_with):
         progress(read)
+        came_with.stay()
+    came_with.write(error="", taken_until=None)
     came_with.refresh_from_db()
     kept_files.forget_same(came_with)
     return came_with

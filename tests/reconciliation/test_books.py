@@ -292,6 +292,36 @@ def test_a_try_that_was_killed_midway_can_be_tried_again_and_counts_each_entry_o
     assert not LedgerImport.objects.filter(pk=newer.pk).exists()
 
 
+def test_an_import_that_was_killed_midway_says_so_and_handed_in_again_counts_each_entry_once(account, monkeypatch):
+    monkeypatch.setattr("refunds.reconciliation.book_files.ROWS_AT_ONCE", 1)
+    text = f"{HEADINGS}\nL1,1,EUR,2026-03-14,re_1\nL2,1,EUR,2026-03-14,re_2\n"
+
+    def kill(read: int) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        imported(account, text, progress=kill)
+    broken = LedgerImport.objects.get()
+    assert "its import has begun, and not come to its end. If nobody is at it, hand it in again" in broken.error
+    assert (broken.entries, broken.is_begun, broken.can_be_tried_again) == (1, True, False)
+    done = imported(account, text)
+    assert (done.entries, done.known, done.error, done.is_begun) == (1, 1, "", False)
+    assert LedgerImport.objects.filter(pk=broken.pk).exists()
+
+
+def test_an_import_that_goes_on_is_not_forgotten_for_the_same_file_of_another(account, monkeypatch) -> None:
+    monkeypatch.setattr("refunds.reconciliation.book_files.ROWS_AT_ONCE", 1)
+    text = f"{HEADINGS}\nL1,x,EUR,2026-03-14,re_1\n"
+    # Not even while it has no entry yet and counts no fault.
+    monkeypatch.setattr("refunds.reconciliation.book_files._keep_batch", lambda *_: None)
+
+    def meanwhile(_: int) -> None:
+        imported(account, text)
+
+    first = imported(account, text, progress=meanwhile)
+    assert sorted(LedgerImport.objects.values_list("pk", "error")) == [(first.pk, ""), (first.pk + 1, "")]
+
+
 def test_whoever_lost_it_to_another_writes_nothing_more(account, monkeypatch) -> None:
     monkeypatch.setattr("refunds.reconciliation.book_files.ROWS_AT_ONCE", 1)
     wrong = refused(account, f"{WRONG}L2,1,EUR,2026-03-14,re_2\n")

@@ -75,6 +75,11 @@ class LedgerImport(models.Model):
     def can_be_tried_again(self) -> bool:
         return bool(self.error) and self.parts.exists()
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether its entries are being taken in, or that was broken off."""
+        return bool(self.error) and (self.taken_until is not None or bool(self.entries or self.known or self.refused))
+
     def take(self) -> bool:
         """Become the one who works on a refused file; False where somebody else does, or it is not refused any more."""
         now = timezone.now()
