@@ -11,6 +11,7 @@ import pytest
 from refunds import tasks
 from refunds.pages.views import imports
 from refunds.permissions import Role
+from refunds.reconciliation.deciding import unanswered, undo
 from refunds.reconciliation.ladder import MatchState
 from refunds.reconciliation.models import AccountTerms, Match, PairDecision, Run, RunState
 from tests.factories import AccountFactory
@@ -128,6 +129,27 @@ def test_a_suggested_match_is_answered_once(month, finance, act, reason):
     assert "by finance, decision" in text(finance.page(f"/runs/{month.run.pk}/suggestions/"))
     assert finance.client.post(f"/suggestions/{match.pk}/", body).status_code == 409
     assert month.again().run.suggested == 0
+
+
+def test_a_refunds_page_says_what_is_suggested_for_it_until_somebody_answers(month, finance, support):
+    match = Match.objects.get(run=month.run, state=MatchState.SUGGESTED)
+    page = finance.page(f"/refunds/{match.refund_id}/")
+    assert "settled line txn_1Qsuggested 15.50 EUR" in text(page)
+    [link] = re.findall(r"/runs/\d+/suggestions/\?after=\d+", page)
+    assert f'action="/suggestions/{match.pk}/"' in finance.page(link)
+    assert "Suggested for this refund" not in support.page(f"/refunds/{match.refund_id}/")
+    assert unanswered(month.run) == 1
+    newer = month.again()
+    assert f"/runs/{newer.run.pk}/suggestions/" in finance.page(f"/refunds/{match.refund_id}/")
+    assert f"/runs/{month.run.pk}/suggestions/" not in finance.page(f"/refunds/{match.refund_id}/")
+    # The same pair in another run: answered there, it is answered here.
+    body = {"act": "reject", "reason": "not_the_same", "text": "another order"}
+    assert finance.client.post(f"/suggestions/{match.pk}/", body).status_code == 302
+    assert "Suggested for this refund" not in finance.page(f"/refunds/{match.refund_id}/")
+    assert (unanswered(month.run), unanswered(newer.run)) == (0, 0)
+    undo(PairDecision.objects.get().group, reason="new_information", text="it was", by=finance.user)
+    assert (unanswered(month.run), unanswered(newer.run)) == (1, 1)
+    assert "Suggested for this refund" in finance.page(f"/refunds/{match.refund_id}/")
 
 
 def test_only_finance_answers_a_suggestion(month):

@@ -18,8 +18,7 @@ from refunds.permissions import Action, accounts_of, may
 from refunds.reconciliation.choosing import Place, page_of
 from refunds.reconciliation.codes import Code
 from refunds.reconciliation.current import current_runs
-from refunds.reconciliation.deciding.accepting import unanswered
-from refunds.reconciliation.deciding.candidates import candidates_of
+from refunds.reconciliation.deciding import candidates_of, unanswered
 from refunds.reconciliation.deciding.targets import asks_for
 from refunds.reconciliation.models import Break, BreakDecision, BreakState, DecisionGroup, GroupState, Match, Run
 from refunds.reconciliation.parties import of_break

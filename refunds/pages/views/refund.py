@@ -22,6 +22,7 @@ from refunds.pages.say_this import say_this
 from refunds.pages.strip import strip
 from refunds.permissions import Action, may, refunds_of
 from refunds.reconciliation.current import open_breaks_of
+from refunds.reconciliation.deciding import suggestions_of
 from refunds.reconciliation.parties import of_refund
 from refunds.services import SyncResult, sync_refund
 
@@ -110,11 +111,15 @@ def _language(request: SignedInRequest) -> Language | None:
 
 
 def _what_parties_say(request: SignedInRequest, row: Refund) -> dict[str, Any]:
-    """The strip, and the breaks of the refund that are open by the newest runs; a fixed number of queries."""
+    """The strip, and what the newest runs found of the refund: open breaks and suggested matches; a fixed number of
+    queries."""
     if not may(request.user, Action.SEE_BREAKS):
         return {}
-    sides = strip(of_refund(row), row.account, settlement=may(request.user, Action.SEE_SETTLEMENT))
-    return {"sides": sides, "refund_breaks": open_breaks_of(row)}
+    return {
+        "sides": strip(of_refund(row), row.account, settlement=may(request.user, Action.SEE_SETTLEMENT)),
+        "refund_breaks": open_breaks_of(row),
+        "refund_suggestions": suggestions_of(row) if may(request.user, Action.SEE_RECONCILIATION) else [],
+    }
 
 
 def _ask(found: Refund) -> SyncResult:

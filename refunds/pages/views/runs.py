@@ -22,8 +22,8 @@ from refunds.permissions import Action, accounts_of, may
 from refunds.reconciliation import deciding
 from refunds.reconciliation.ageing import AgeBucket
 from refunds.reconciliation.current import current_runs
-from refunds.reconciliation.deciding import Conflict, DecisionError, NotPossible
-from refunds.reconciliation.deciding.accepting import pair_of, unanswered
+from refunds.reconciliation.deciding import Conflict, DecisionError, NotPossible, unanswered
+from refunds.reconciliation.deciding.accepting import pair_of
 from refunds.reconciliation.deciding.pairs import verdicts_of
 from refunds.reconciliation.ladder import MatchState
 from refunds.reconciliation.models import Match, Run, RunState

@@ -4,7 +4,7 @@ One act over a break or many is a `DecisionGroup`; each break it is about gets t
 needs a second person waits, and is appended again once somebody else agrees.
 """
 
-from refunds.reconciliation.deciding.accepting import answer_candidate, answer_suggestion
+from refunds.reconciliation.deciding.accepting import answer_candidate, answer_suggestion, suggestions_of, unanswered
 from refunds.reconciliation.deciding.acting import decide
 from refunds.reconciliation.deciding.answering import approve, decline, withdraw
 from refunds.reconciliation.deciding.candidates import candidates_of
@@ -25,6 +25,8 @@ __all__ = [
     "decide",
     "decline",
     "preview",
+    "suggestions_of",
+    "unanswered",
     "undo",
     "withdraw",
 ]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 
+from refunds.models import Refund
+from refunds.reconciliation.current import current_runs
 from refunds.reconciliation.deciding.acting import act_on
 from refunds.reconciliation.deciding.appending import all_or_nothing
 from refunds.reconciliation.deciding.candidates import candidates_of
 from refunds.reconciliation.deciding.errors import Conflict, NotPossible
 from refunds.reconciliation.deciding.items import By, check_words, columns_of, items_of
-from refunds.reconciliation.deciding.pairs import Pair, remember, verdicts_of
+from refunds.reconciliation.deciding.pairs import Pair, remember, standing, verdicts_of
 from refunds.reconciliation.ladder import MatchState
-from refunds.reconciliation.models import Break, DecisionGroup, GroupState, Match, Run, Verdict
+from refunds.reconciliation.models import Break, DecisionGroup, GroupState, Match, PairDecision, Run, RunState, Verdict
 from refunds.reconciliation.reasons import Act
 
 
@@ -47,14 +50,34 @@ def answer_suggestion(match: Match, act: Act, *, reason: str, text: str, by: By)
 
 
 def unanswered(run: Run) -> int:
-    """How many of the matches a run suggests nobody has answered; only answers to its first thousand are looked for."""
+    """How many of the matches a run suggests nobody has answered."""
     if not run.suggested:
         return 0
-    suggested = Match.objects.filter(run=run, state=MatchState.SUGGESTED).select_related("line", "entry").order_by("id")
-    return max(run.suggested - len(verdicts_of([pair_of(match) for match in suggested[:_LOOKED_AT]])), 0)
+    # What had been said before, the run went by; what was said since is a person's work, and few.
+    since = PairDecision.objects.filter(account__in=run.accounts.all(), decided_at__gt=run.as_of)
+    said = [row for row in standing(since).values() if row.verdict != Verdict.WITHDRAWN]
+    lines, entries = {row.line_id for row in said} - {None}, {row.entry_id for row in said} - {None}
+    about = Match.objects.filter(Q(line__in=lines) | Q(entry__in=entries), run=run, state=MatchState.SUGGESTED)
+    pairs = {pair_of(match).name for match in about.select_related("line", "entry")}
+    return run.suggested - len(pairs & {row.pair for row in said})
 
 
-_LOOKED_AT = 1000
+def suggestions_of(refund: Refund) -> list[Match]:
+    """What the runs that speak for today suggest for one refund and nobody has answered, newest first; at most four
+    queries."""
+    runs = Run.objects.filter(state=RunState.DONE, suggested__gt=0, accounts=refund.account_id).order_by("-id")
+    matches = Match.objects.filter(run__in=runs.values("pk")[:_RUNS_LOOKED_AT], refund=refund)
+    found = list(
+        matches.filter(state=MatchState.SUGGESTED).select_related("line__account", "entry__account").order_by("-id")
+    )
+    if not found:
+        return []
+    current = current_runs(Run.objects.all(), account_ids=[refund.account_id])
+    said = verdicts_of([pair_of(match) for match in found])
+    return [match for match in found if match.run_id in current and pair_of(match).name not in said]
+
+
+_RUNS_LOOKED_AT = 20
 
 
 def pair_of(match: Match) -> Pair:
