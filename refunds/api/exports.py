@@ -14,6 +14,7 @@ from refunds.api.inputs import Flag, StrictSerializer, Text, Word
 from refunds.api.runs import accounts_named
 from refunds.api.serializers import UTC, TextOrNull
 from refunds.exports.kinds import KINDS
+from refunds.exports.kinds.chosen_refunds import MOST_CHOSEN, ChosenRefunds
 from refunds.exports.kinds.report_filter import Basis, Breaks, Period, ReportFilter
 from refunds.exports.models import Export, ExportState, Format
 from refunds.identifiers import YEARS
@@ -69,6 +70,16 @@ class ReportFilterInput(StrictSerializer):
         return values
 
 
+class ChosenFilterInput(StrictSerializer):
+    """Refunds by their numbers here."""
+
+    refunds = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1), min_length=1, max_length=MOST_CHOSEN,
+        help_text="Each refund's `id`.",
+    )  # fmt: skip
+    zone = Zone(required=False, default="UTC")
+
+
 class BreaksFilterInput(StrictSerializer):
     """The breaks of one run."""
 
@@ -89,6 +100,7 @@ class ExportInput(StrictSerializer):
     report = Word(choices=list(KINDS))
     format = Word(choices=Format.values, required=False, default=Format.CSV)
     refunds = ReportFilterInput(required=False)
+    chosen = ChosenFilterInput(required=False)
     breaks = BreaksFilterInput(required=False)
     rollforward = PeriodFilterInput(required=False)
     open_items = PeriodFilterInput(required=False)
@@ -106,6 +118,8 @@ class ExportInput(StrictSerializer):
 
 def filters_of(values: dict[str, Any], token: ApiToken) -> dict[str, Any]:
     """The filters of a valid ExportInput, as they are kept."""
+    if values["report"] == ChosenRefunds.name:
+        return ChosenRefunds.filters_of(values["chosen"]["refunds"], values["chosen"]["zone"])
     if values["report"] != "refunds":
         return dict(values[values["report"]])
     given = values["refunds"]

@@ -112,6 +112,10 @@ _ACTIONS: Mapping[str, Callable[[QueryDict, list[int], Viewer], tuple[Outcome, s
 }
 
 
+def first_of_more() -> str:
+    return f"The filters show more than {MOST_AT_ONCE:,}; these were the first of the list."
+
+
 def in_words(outcome: Outcome, done: str, *, cut_off: bool = False) -> str:
     """A sentence for the person who did it."""
     words = f"{outcome.number:,} refund{' is' if outcome.number == 1 else 's are'} {done}."
@@ -120,5 +124,5 @@ def in_words(outcome: Outcome, done: str, *, cut_off: bool = False) -> str:
     elif outcome.left:
         words += f" {outcome.left:,} of those chosen were so already, or can take no more."
     if cut_off:
-        words += f" The filters show more than {MOST_AT_ONCE:,}; these were the first of the list."
+        words += f" {first_of_more()}"
     return words

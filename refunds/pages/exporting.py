@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from django import forms
@@ -12,9 +12,11 @@ from django.http import QueryDict
 from refunds.exports import exporting
 from refunds.exports.formats import why_not
 from refunds.exports.kinds import KINDS
+from refunds.exports.kinds.chosen_refunds import ChosenRefunds
 from refunds.exports.models import Export, Format
 from refunds.pages import reporting
 from refunds.pages.forms import ReportForm, problems_of
+from refunds.pages.viewer import Viewer
 from refunds.pages.zones import read_zone
 from refunds.permissions import columns_for
 
@@ -96,13 +98,34 @@ def start(data: QueryDict, *, user: User) -> Export:
     filters: FilterForm = form_class(data, user=user)
     if not filters.is_valid():
         raise NotUnderstood(filters.problems())
+    only_new = form.cleaned_data["only_new"]
+    return _ask(kind, filters_of(filters.cleaned_data), form.cleaned_data["format"], user, only_new=only_new)
+
+
+def start_chosen(ids: Collection[int], form: str, viewer: Viewer) -> Export:
+    """Ask for a file of these refunds, its times in the person's zone. NotUnderstood where there can be none."""
+    if form not in Format.values:
+        raise NotUnderstood([("Format", "Choose the format from the list.")])
+    return _ask(ChosenRefunds.name, ChosenRefunds.filters_of(ids, viewer.zone.key), form, viewer.user)
+
+
+def _ask(kind: str, filters: Mapping[str, Any], form: str, user: User, *, only_new: bool = False) -> Export:
     try:
-        return exporting.start_export(
-            kind, filters_of(filters.cleaned_data), form=form.cleaned_data["format"], actor=user,
-            only_new=form.cleaned_data["only_new"],
-        )  # fmt: skip
+        export = exporting.start_export(kind, filters, form=form, actor=user, only_new=only_new)
     except exporting.CannotExport as error:
         raise NotUnderstood([("", f"{str(error)[:1].upper()}{str(error)[1:]}.")]) from error
+    exporting.export_asked_for.send_robust(sender=None, export_id=export.pk)
+    return export
+
+
+def started(export: Export) -> str:
+    """What the person who asked for it is told."""
+    return f"Export {export.pk} was started. It is made in the background; this page shows how far it is."
+
+
+def formats() -> list[tuple[Format, str]]:
+    """Each with why there can be none of it; empty where there can."""
+    return [(form, why_not(form)) for form in Format]
 
 
 def numbered_start(kind: str, what: str, number: int, *, user: User) -> dict[str, Any]:
@@ -120,6 +143,6 @@ def start_forms(
         "kind": kind,
         "title": KINDS[kind].title,
         "asked": list(asked),
-        "formats": [(form, why_not(form)) for form in Format],
+        "formats": formats(),
         "last": exporting.last_download(definition, {"user": user}),
     }

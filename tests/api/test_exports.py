@@ -11,7 +11,7 @@ import pytest
 from refunds import tasks
 from refunds.api import examples
 from refunds.exports.models import Export, ExportDownload
-from refunds.models import ApiToken, Scope
+from refunds.models import ApiToken, Refund, Scope
 from tests.api.conftest import Caller, caller
 from tests.factories import T0, AccountFactory, RefundFactory
 from tests.reconciliation.world import World
@@ -109,6 +109,8 @@ def test_a_token_sees_and_gets_only_its_own_accounts_and_columns(shop: Any) -> N
         ({"refunds": MARCH, "format": "pdf"}, "format", "must be one of csv, xlsx, parquet"),
         ({"report": "breaks", "refunds": MARCH}, "breaks", "is required"),
         ({"report": "breaks", "breaks": {"run": 9}}, "body", "there is no run 9"),
+        ({"report": "chosen", "chosen": {"refunds": []}}, "chosen.refunds", "at least 1"),
+        ({"report": "chosen", "chosen": {"refunds": [2**62]}}, "body", f"there is no refund {2**62}, or you may not"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused_by_name(shop: Any, body: Any, name: str, reason: str) -> None:
@@ -116,6 +118,18 @@ def test_what_makes_no_sense_is_refused_by_name(shop: Any, body: Any, name: str,
     assert refused.status_code == 400
     assert reason in refused.json()["error"]["fields"][name]
     assert not Export.objects.exists()
+
+
+def test_chosen_refunds_of_ones_own_accounts_in_one_order(shop: Any) -> None:
+    first, second = Refund.objects.get(), RefundFactory.create(account=shop, connector_refund_id="re_2", created_at=T0)
+    elsewhere = RefundFactory.create(account=AccountFactory.create(name="other"))
+    who = caller(REPORTS, accounts=[shop])
+    asked = {"report": "chosen", "chosen": {"refunds": [second.pk, first.pk, second.pk]}}
+    theirs = {"report": "chosen", "chosen": {"refunds": [first.pk, elsewhere.pk]}}
+    assert f"there is no refund {elsewhere.pk}, or you may not see it" in str(who.post("/api/exports/", theirs).json())
+    done = who.post("/api/exports/", asked).json()
+    tasks.export(done["id"])
+    assert [row["refund_id"] for row in rows(who, done)] == ["re_2", "re_1"]
 
 
 def test_the_breaks_of_a_run(shop: Any) -> None:

@@ -12,8 +12,11 @@ from django.utils import timezone
 
 from refunds.cases import changing
 from refunds.cases.models import BulkCheck, Case, Change
+from refunds.exports import exporting
+from refunds.exports.models import Export
 from refunds.models import Refund
 from tests.cases.conftest import found
+from tests.exports.world import rows as rows_of
 from tests.factories import AccountFactory, RefundFactory
 
 pytestmark = pytest.mark.django_db
@@ -142,3 +145,45 @@ def test_many_refunds_are_asked_about_by_the_poller_and_the_page_says_how_far_it
 def test_nobody_sees_anothers_check(world, support, grace):
     many(support, "check", [world.stuck])
     grace.page(f"/refunds/checks/{BulkCheck.objects.get().pk}/", expect=404)
+
+
+# Exported.
+
+
+def the_export(of: list[Refund]) -> list[dict[str, str]]:
+    """The rows of the newest export, once it is made."""
+    export = Export.objects.latest("id")
+    assert exporting.perform(export), export.error
+    rows = rows_of(export)
+    assert {row["refund_id"] for row in rows} == {refund.connector_refund_id for refund in of}
+    return rows
+
+
+@pytest.mark.django_db(transaction=True)
+def test_chosen_refunds_are_exported_in_the_persons_zone(world, support):
+    support.client.cookies["zone"] = "Asia/Tokyo"
+    page = many(support, "export", [world.returned, world.stuck], format="csv")
+    assert "was started. It is made in the background" in page
+    assert "Chosen refunds" in page
+    [first, second] = the_export([world.stuck, world.returned])
+    assert first["created_at (Asia/Tokyo)"] > second["created_at (Asia/Tokyo)"]
+    assert "payout_id" not in first
+    assert Export.objects.get().name == f"chosen-refunds-Asia-Tokyo-export-{Export.objects.get().pk}.csv"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_all_that_the_filters_show_are_exported(world, support):
+    many(support, "export", everything="1", filters="status=PENDING", format="csv")
+    the_export([world.stuck, world.unrecognized])
+
+
+@pytest.mark.parametrize(("form", "why"), [("", "Choose the format from the list."), ("exe", "Choose the format")])
+def test_a_format_there_is_not_exports_nothing(world, support, form, why):
+    assert why in many(support, "export", [world.stuck], format=form)
+    assert not Export.objects.exists()
+
+
+def test_who_has_enough_exports_waiting_is_told_so(world, support):
+    for _ in range(exporting.MOST_WAITING):
+        many(support, "export", [world.stuck], format="csv")
+    assert "of your exports are still to be made" in many(support, "export", [world.stuck], format="csv")

@@ -36,10 +36,7 @@ def exports(request: SignedInRequest) -> HttpResponse:
         except starting.NotUnderstood as error:
             context["problems"] = error.problems
         else:
-            exporting.export_asked_for.send_robust(sender=None, export_id=found.pk)
-            messages.success(
-                request, f"Export {found.pk} was started. It is made in the background; this page shows how far it is."
-            )
+            messages.success(request, starting.started(found))
             return redirect("exports")
     visible = exporting.visible_to(request.user).select_related("user", "token", "previous")
     page = Paginator(visible.prefetch_related("downloads__user", "downloads__token"), _ON_A_PAGE).get_page(
@@ -50,7 +47,7 @@ def exports(request: SignedInRequest) -> HttpResponse:
         "lines": [_line(request, each) for each in page],
         "unfinished": any(each.is_unfinished for each in page),
         "runs": _runs(request),
-        "formats": starting.start_forms("breaks", [], user=request.user, filters={})["formats"],
+        "formats": starting.formats(),
     }
     template = "exports/_exports.html" if request.htmx and request.method != "POST" else "exports/exports.html"
     return render(request, template, context, status=400 if "problems" in context else 200)

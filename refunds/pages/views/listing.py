@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from refunds.cases import changing, checks, views
 from refunds.cases.errors import CaseError
 from refunds.cases.models import Change, Tag
-from refunds.pages import bulk, listing, queues, saved_views
+from refunds.pages import bulk, exporting, listing, queues, saved_views
 from refunds.pages.access import SignedInRequest, allowed
 from refunds.pages.list_form import ListForm
 from refunds.pages.viewer import Viewer
@@ -71,6 +71,7 @@ def _tools(request: SignedInRequest) -> dict[str, Any]:
         context |= {
             "may_work": True,
             "may_check": may(request.user, Action.SYNC_REFUNDS),
+            "formats": exporting.formats() if may(request.user, Action.EXPORT_REPORTS) else [],
             "people": people_who_may(Action.WORK_CASES),
             "most_at_once": f"{changing.MOST_AT_ONCE:,}",
             "sharing": views.sharing_choices(),
@@ -112,6 +113,8 @@ def change_many(request: SignedInRequest) -> HttpResponse:
         chosen = bulk.selected(request.POST, viewer)
         if action == "check":
             return _check_many(request, chosen)
+        if action == "export":
+            return _export_many(request, chosen)
         outcome, done = bulk.do(action, request.POST, chosen.ids, viewer)
     except CaseError as error:
         messages.error(request, str(error))
@@ -126,6 +129,16 @@ def _check_many(request: SignedInRequest, chosen: bulk.Selection) -> HttpRespons
         messages.error(request, f"Your role does not allow you to {Action.SYNC_REFUNDS}.")
         return _back(request)
     return redirect("bulk_check", pk=checks.check_many(chosen.ids, by=request.user).pk)
+
+
+def _export_many(request: SignedInRequest, chosen: bulk.Selection) -> HttpResponse:
+    try:
+        export = exporting.start_chosen(chosen.ids, request.POST.get("format", ""), Viewer.of(request))
+    except exporting.NotUnderstood as error:
+        messages.error(request, " ".join(message for _, message in error.problems))
+        return _back(request)
+    messages.success(request, f"{exporting.started(export)} {bulk.first_of_more() if chosen.cut_off else ''}".strip())
+    return redirect("exports")
 
 
 @require_POST
