@@ -10,7 +10,7 @@ TEXTS: Mapping[Key, str] = {
     Key.CLAIMED: "We have requested your refund of {amount}. Our payment provider has not confirmed it to us yet.",
     Key.CLAIMED_LATE: "We have requested your refund of {amount}, but our payment provider has not confirmed it to us "
     "yet. This is taking longer than usual, and we are looking into it.",
-    Key.REQUESTED: "Your refund of {amount} has been created at our payment provider and is waiting to be processed.",
+    Key.REQUESTED: "Your refund of {amount} has been created with our payment provider and is waiting to be processed.",
     Key.ACTION_NEEDED: "Your refund of {amount} needs one more step before it can go ahead. If you have received an "
     "e-mail asking for your bank details, please follow the instructions in it; otherwise, please reply to this "
     "message.",
@@ -19,8 +19,8 @@ TEXTS: Mapping[Key, str] = {
     "than usual, and we apologise for the delay.",
     Key.PENDING_STUCK: "Your refund of {amount} is still being processed, and this is taking much longer than usual. "
     "We apologise for the delay and are following it up with our payment provider.",
-    Key.ACCEPTED: "Your refund of {amount} was passed on for payment on {done_on}. We have no confirmation yet that it "
-    "has been booked.",
+    Key.ACCEPTED: "Your refund of {amount} was passed on for payment on {done_on}. We have no confirmation yet that "
+    "it has gone through.",
     Key.ACCEPTED_LATE: "Your refund of {amount} was passed on for payment on {done_on}. The final confirmation is "
     "taking longer than usual, and we apologise for the delay.",
     Key.DONE_CARD: _CONFIRMED + "the card you paid with.",
@@ -32,7 +32,7 @@ TEXTS: Mapping[Key, str] = {
     "original charge disappears from your statement or is reduced by this amount, so there is no separate credit and "
     "no reference number.",
     Key.VOIDED: "Your payment of {amount} was cancelled on {done_on} before it was collected. The money was not taken "
-    "from you, so no separate refund is needed. Depending on your bank, a pending amount may remain visible for some "
+    "from you, so no separate refund is needed. Depending on your bank, a pending amount may remain visible for a few "
     "days.",
     Key.CANCELED: "Your refund of {amount} was stopped before any money was transferred.",
     Key.FAILED: "Unfortunately, your refund of {amount} could not be carried out.",
@@ -41,8 +41,8 @@ TEXTS: Mapping[Key, str] = {
     "something different from us earlier, that is no longer correct, and we apologise.",
     Key.CHECKING: "We are checking the current status of your refund of {amount} with our payment provider and cannot "
     "give you reliable information yet.",
-    Key.REVERSAL_PLANNED: "It is being handled as a reversal: the original charge is removed instead of a separate "
-    "credit being made, so there is no reference number.",
+    Key.REVERSAL_PLANNED: "The refund is being handled as a reversal: the original charge is removed or reduced "
+    "instead of a separate credit being made, so there is no reference number.",
     Key.PARTIAL: "This is a partial refund of your payment of {payment_amount}.",
     Key.SETTLED: "The amount left our account on {settled_on}.",
     Key.CONFIRM_BY: "Refunds like this one are usually confirmed by around {expected_by}; this is an estimate, not a "
@@ -51,8 +51,8 @@ TEXTS: Mapping[Key, str] = {
     "{expected_by}; this is an estimate.",
     Key.ARRIVES_BANK: "Depending on your bank, the amount usually appears in your account by around {expected_by}; "
     "this is an estimate.",
-    Key.ARRIVES_WALLET: "Depending on the provider, the amount usually appears in your wallet or account by around "
-    "{expected_by}; this is an estimate.",
+    Key.ARRIVES_WALLET: "Depending on the provider of your wallet or account, the amount usually appears there by "
+    "around {expected_by}; this is an estimate.",
     Key.ARRIVES_VOUCHER: "Depending on the payment service, the amount usually appears there by around {expected_by}; "
     "this is an estimate.",
     Key.ARRIVES_UNKNOWN: "Depending on how you paid, the amount usually becomes visible by around {expected_by}; this "
@@ -61,13 +61,13 @@ TEXTS: Mapping[Key, str] = {
     "onwards; if you cannot find it, please contact your card issuer.",
     Key.OVERDUE_BANK: "The amount should normally be visible by now. Please check your bank statements from {done_on} "
     "onwards; if you cannot find it, please contact your bank.",
-    Key.OVERDUE_WALLET: "The amount should normally be visible by now. Please check your wallet or account from "
-    "{done_on} onwards; if you cannot find it, please contact its provider.",
-    Key.OVERDUE_VOUCHER: "The amount should normally be visible by now. Please check your account at the payment "
-    "service from {done_on} onwards; if you cannot find it, please contact that service.",
+    Key.OVERDUE_WALLET: "The amount should normally be visible by now. Please check the transactions in your wallet "
+    "or account from {done_on} onwards; if you cannot find the amount, please contact the wallet or account provider.",
+    Key.OVERDUE_VOUCHER: "The amount should normally be visible by now. Please check the transactions in your account "
+    "with the payment service from {done_on} onwards; if you cannot find the amount, please contact that service.",
     Key.OVERDUE_UNKNOWN: "The amount should normally be visible by now. Please check your statements from {done_on} "
     "onwards; if you cannot find it, please reply to this message.",
-    Key.REFERENCE: "Your bank can trace the payment by its reference number (ARN) {arn}.",
+    Key.REFERENCE: "Your bank can trace the refund by its reference number (ARN) {arn}.",
     Key.REFERENCE_FOLLOWS: "A reference number for your bank is not available yet.",
     Key.REFERENCE_NONE: "There is no reference number for this refund.",
     Key.REASON_ACCOUNT_UNREACHABLE: "The bank could not credit the card or account you paid with.",
