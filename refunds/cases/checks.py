@@ -1,7 +1,8 @@
-"""Check now for many refunds: they become due at once, and the poller asks within each account's permits."""
+"""Check now where nobody waits for the answer: refunds become due, and the poller asks within each account's permits."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -25,15 +26,29 @@ def check_many(refund_ids: Collection[int], *, by: User) -> BulkCheck:
     """Have these refunds asked about. Raises Unfit where they are too many."""
     if len(refund_ids) > MOST_AT_ONCE:
         raise Unfit(f"At most {MOST_AT_ONCE:,} refunds can be checked at once.")
-    able = [name for name, connector in registry.connectors().items() if connector.supports("get_refund")]
     now = timezone.now()
     with transaction.atomic(durable=True):
-        askable = Refund.objects.filter(pk__in=refund_ids, account__connector__in=able, account__enabled=True)
-        ids = list(askable.select_for_update(no_key=True, of=("self",)).order_by("pk").values_list("pk", flat=True))
-        Refund.objects.filter(pk__in=ids).update(next_poll_at=now)
+        ids = _make_due(refund_ids, now)
         check = BulkCheck.objects.create(by=by, at=now, refund_ids=ids, not_asked=len(refund_ids) - len(ids))
     checks_asked_for.send_robust(sender=None)
     return check
+
+
+def check_soon(refund_id: int) -> bool:
+    """Have one refund asked about as soon as its processor answers again; False where it cannot be asked at all."""
+    with transaction.atomic(durable=True):
+        is_due = bool(_make_due([refund_id], timezone.now()))
+    checks_asked_for.send_robust(sender=None)
+    return is_due
+
+
+def _make_due(refund_ids: Collection[int], now: dt.datetime) -> list[int]:
+    """Those of them whose processor can be asked."""
+    able = [name for name, connector in registry.connectors().items() if connector.supports("get_refund")]
+    askable = Refund.objects.filter(pk__in=refund_ids, account__connector__in=able, account__enabled=True)
+    ids = list(askable.select_for_update(no_key=True, of=("self",)).order_by("pk").values_list("pk", flat=True))
+    Refund.objects.filter(pk__in=ids).update(next_poll_at=now)
+    return ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ urlpatterns = [
     path("refunds/<int:pk>/", refund.refund, name="refund"),
     path("refunds/<int:pk>/check/", refund.check, name="check"),
     path("refunds/<int:pk>/say/", refund.say, name="say"),
+    path("refunds/<int:pk>/dossier/", refund.dossier, name="dossier"),
     path("texts/", texts.texts, name="texts"),
     path("texts/<str:language>/<str:key>/", texts.text, name="text"),
     path("texts/<str:language>/<str:key>/restore/", texts.restore, name="restore_text"),

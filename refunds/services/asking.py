@@ -95,7 +95,9 @@ class Places:
 people = Places(in_all=MOST_PEOPLE_AT_ONCE, of_one_account=MOST_PEOPLE_OF_ONE_ACCOUNT)
 
 
-def ask_for_person(account: ConnectorAccount, question: Ask, *, flow: str) -> Result:
+def ask_for_person(
+    account: ConnectorAccount, question: Ask, *, flow: str, within_seconds: float = PERSON_SECONDS
+) -> Result:
     """Put a person's (or a caller's) question, who waits for the answer: with a shorter deadline, and few at once.
 
     Each of them holds a thread of the web server; were there no limit, a processor that hangs would take all of them,
@@ -104,7 +106,7 @@ def ask_for_person(account: ConnectorAccount, question: Ask, *, flow: str) -> Re
     with people.one_for(account) as free:
         if not free:
             return Unavailable("too many questions are being asked at this moment; try again", retry_after_seconds=5)
-        [result] = ask(account, [question], flow=flow, deadline_seconds=PERSON_SECONDS)
+        [result] = ask(account, [question], flow=flow, deadline_seconds=within_seconds)
     return result
 
 

@@ -19,7 +19,7 @@ from connectors.contract import (
 from connectors.models import ConnectorAccount
 from refunds.facts import Source, Standing
 from refunds.models import AccountPolling, Refund
-from refunds.services.asking import ask_for_person
+from refunds.services.asking import PERSON_SECONDS, ask_for_person
 from refunds.services.items import Item, item_of_answer
 from refunds.services.recording import record
 from refunds.services.unrecorded import settle
@@ -42,9 +42,9 @@ class SyncResult:
     retry_after_seconds: float | None = None
 
 
-def sync_refund(refund: Refund) -> SyncResult:
+def sync_refund(refund: Refund, *, within_seconds: float = PERSON_SECONDS) -> SyncResult:
     """Ask about a refund we know. A failed question changes no state; it is remembered as `last_answer`."""
-    return _sync(refund.account, refund.reference, refund)
+    return _sync(refund.account, refund.reference, refund, within_seconds)
 
 
 def get_refund(
@@ -60,13 +60,17 @@ def get_refund(
     return SyncResult(known, False, "stored", "From what we hold; the processor was not asked.")
 
 
-def _sync(account: ConnectorAccount, reference: RefundReference, known: Refund | None) -> SyncResult:
+def _sync(
+    account: ConnectorAccount, reference: RefundReference, known: Refund | None, within_seconds: float = PERSON_SECONDS
+) -> SyncResult:
     if not account.connector_class.supports("get_refund"):
         label = account.connector_class.label
         found = "this is the best evidence we hold" if known else "and it has told us nothing of this one"
         return SyncResult(known, False, "not_supported", f"{label} has no call that retrieves a refund; {found}.")
     AccountPolling.of(account).take_permits(1, per_second=account.requests_per_second, person=True)
-    result = ask_for_person(account, lambda connector: connector.get_refund(reference), flow="get")
+    result = ask_for_person(
+        account, lambda connector: connector.get_refund(reference), flow="get", within_seconds=within_seconds
+    )
     if isinstance(result, ConnectorError):
         return _not_answered(known, result)
     return _answered(account, known, result)

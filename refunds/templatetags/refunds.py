@@ -315,7 +315,7 @@ _ABOUT_REFUNDS = "refunds refund search views view_change case bulk_check"
 
 @register.inclusion_tag("refunds/_nav.html", takes_context=True)
 def navigation(context: template.Context) -> dict[str, Any]:
-    """The pages this person may open, with the one that is open now."""
+    """The pages this person may open, with the one that is open now; where they are many, the last ones as `more`."""
     user = context.get("user") or AnonymousUser()
     request = context.get("request")
     match = getattr(request, "resolver_match", None)
@@ -325,19 +325,26 @@ def navigation(context: template.Context) -> dict[str, Any]:
     if may(user, Action.SEE_BREAKS):
         pages.append(("breaks", "Reconciliation", _RECONCILIATION))
         pages.append(("exports", "Exports", "exports"))
+    if may(user, Action.SEE_DELIVERIES):
+        pages.append(("operations", "Operations", "operations replay"))
     if may(user, Action.IMPORT_REPORTS):
         pages.append(("status_reports", "Status reports", "status_reports status_report"))
     if may(user, Action.SEE_RECONCILIATION):
         pages.append(("ledger", "Our books", "ledger ledger_import ledger_again"))
     if may(user, Action.SEE_DELIVERIES):
         pages.append(("accounts", "Accounts", "accounts"))
-        pages.append(("operations", "Operations", "operations replay"))
     if may(user, Action.EDIT_TEXTS):
         pages.append(("texts", "Texts", "texts text"))
     if user.is_staff:
         pages.append(("admin:index", "Admin", ""))
     here = match.url_name if match else ""
-    return {"pages": [(name, title, here in within.split()) for name, title, within in pages]}
+    shown = [(name, title, here in within.split()) for name, title, within in pages]
+    first = len(shown) if len(shown) <= _SIDE_BY_SIDE else _SIDE_BY_SIDE - 1
+    return {"pages": shown[:first], "more": shown[first:], "is_more": any(is_here for *_, is_here in shown[first:])}
+
+
+_SIDE_BY_SIDE = 7
+"""Links that leave room for the search box."""
 
 
 @register.simple_tag(takes_context=True)

@@ -28,7 +28,7 @@ POSTED = (
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("address", [*PAGES, "/refunds/1/", "/refunds/1/say/"])
+@pytest.mark.parametrize("address", [*PAGES, "/refunds/1/", "/refunds/1/say/", "/refunds/1/dossier/"])
 def test_every_page_asks_for_a_sign_in_and_comes_back(address):
     response = Client().get(address)
     assert response.status_code == 302

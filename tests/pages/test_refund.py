@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import html
 import re
@@ -14,10 +15,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from connectors.contract import Money, ReferenceState, Stage
-from refunds import services
+from refunds import services, tasks
 from refunds.models import AccountPolling, Refund
+from refunds.pages.views import refund as views
 from tests.factories import AccountFactory, RefundFactory
 from tests.pages import world as worlds
+from tests.services.polling.double import Processor
 
 
 def text(page: str) -> str:
@@ -295,6 +298,40 @@ def test_a_question_that_fails_is_no_answer(world, support):
     assert "Stripe answered HTTP 503." in page
     assert "Pending. The processor is working on it." in page
     assert "it could not answer" in page
+    assert views.IN_THE_BACKGROUND in page
+    assert Refund.objects.get(pk=world.stuck.pk).next_poll_at <= timezone.now()
+
+
+@pytest.mark.django_db
+def test_a_processor_that_hangs_is_asked_again_in_the_background_and_the_page_answers_at_once(
+    world, support, monkeypatch
+):
+    monkeypatch.setattr(views, "PATIENCE_SECONDS", 0.05)
+    rung: list[bool] = []
+    monkeypatch.setattr(tasks, "start_polls", lambda: rung.append(True))
+
+    async def hang(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    with services.processors_replaced_by(httpx.MockTransport(hang)):
+        response = support.client.post(f"{address(world.stuck)}check/", follow=True)
+    assert f"Stripe did not answer in time. {views.IN_THE_BACKGROUND}" in text(response.content.decode())
+    assert rung == [True]
+    [seen] = re.findall(r'name="seen" value="([^"]+)"', response.content.decode())
+    answering = Processor()
+    answering.has(world.stuck.connector_refund_id)
+    with services.processors_replaced_by(httpx.MockTransport(answering)):
+        services.poll_account(world.asked)
+    renewed = support.client.get(f"{address(world.stuck)}?seen={seen}", headers={"HX-Request": "true"})
+    assert "Succeeded. Done, as far as the processor says." in text(renewed.content.decode())
+
+
+@pytest.mark.django_db
+def test_what_cannot_be_asked_at_all_is_not_promised_to_be(world, support):
+    page = support.client.post(f"{address(world.accepted)}check/", follow=True).content.decode()
+    assert "has no call that retrieves a refund" in text(page)
+    assert views.IN_THE_BACKGROUND not in text(page)
 
 
 @pytest.mark.django_db

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -13,10 +14,14 @@ from django.utils.cache import patch_vary_headers
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST, require_safe
 
+from connectors.contract import Unavailable
+from refunds.cases import shown
+from refunds.cases.checks import check_soon
 from refunds.explaining import Language, language_of
 from refunds.identifiers import YEARS
 from refunds.models import Refund
 from refunds.pages.access import SignedInRequest, allowed
+from refunds.pages.dossier import evidence
 from refunds.pages.portrait import Portrait, portrait
 from refunds.pages.say_this import say_this
 from refunds.pages.strip import strip
@@ -27,6 +32,9 @@ from refunds.reconciliation.parties import of_refund
 from refunds.services import SyncResult, sync_refund
 
 _ASK_AT_MOST_EVERY = dt.timedelta(seconds=5)
+PATIENCE_SECONDS = 2.0
+"""How long the page waits for a processor; one that needs longer is asked again by the poller."""
+IN_THE_BACKGROUND = "It is asked again in the background, and this page shows what it answers."
 
 
 @require_safe
@@ -79,6 +87,32 @@ def check(request: SignedInRequest, pk: int) -> HttpResponse:
     return render(request, "refunds/_refund.html", {**_context(request, found, chosen), "result": result})
 
 
+@require_safe
+@allowed(Action.READ_REFUNDS)
+def dossier(request: SignedInRequest, pk: int) -> HttpResponse:
+    """Everything on one page to print, now or as of `known_at`. With `for=us` it has what is nobody else's business."""
+    row = _refund(request, pk)
+    try:
+        known_at = _known_at(request)
+    except ValueError as error:
+        return render(request, "_lone.html", {"title": "Not a moment", "text": str(error)}, status=400)
+    found = _portrait(request, row, known_at)
+    internal = request.GET.get("for") == "us" and known_at is None
+    context: dict[str, Any] = {
+        "portrait": found,
+        "evidence": evidence(found.history),
+        "printed_at": timezone.now(),
+        "address": request.build_absolute_uri(),
+        "internal": internal,
+        "may_see_settlement": internal and may(request.user, Action.SEE_SETTLEMENT),
+    }
+    if internal:
+        context |= _what_parties_say(request, found.refund)
+        if may(request.user, Action.SEE_CASES) and (case := shown.case_of(row.pk)):
+            context |= {"case": case, "notes": shown.notes_of(case)}
+    return render(request, "refunds/dossier.html", context)
+
+
 def _portrait(request: SignedInRequest, row: Refund, known_at: dt.datetime | None) -> Portrait:
     return portrait(row, known_at=known_at, personal_data=may(request.user, Action.SEE_PERSONAL_DATA))
 
@@ -127,7 +161,10 @@ def _ask(found: Refund) -> SyncResult:
     last = found.last_answer_at
     if last is not None and timezone.now() - last < _ASK_AT_MOST_EVERY:
         return SyncResult(found, False, found.last_answer, "The processor was asked a few seconds ago; this is it.")
-    return sync_refund(found)
+    result = sync_refund(found, within_seconds=PATIENCE_SECONDS)
+    if result.answer == Unavailable.code and check_soon(found.pk):
+        return replace(result, message=f"{result.message} {IN_THE_BACKGROUND}")
+    return result
 
 
 def _refund(request: SignedInRequest, pk: int) -> Refund:

@@ -26,6 +26,10 @@
       copy(button);
       return;
     }
+    if (event.target.closest("[data-print]")) {
+      window.print();
+      return;
+    }
     const row = event.target.closest(".rows tbody tr");
     const isBusy = event.target.closest("a, button, input, label") || String(window.getSelection());
     const link = row && !isBusy && row.querySelector("a.row-link");
