@@ -8,10 +8,15 @@ import httpx
 import pytest
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connection
+from hypothesis import HealthCheck, settings
 
 from connectors import webhooks
 from refunds import services
 from refunds.models import UsualTime
+
+# How long an example takes says how busy the machine is, and fails nothing.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def _no_processor(request: httpx.Request) -> httpx.Response:

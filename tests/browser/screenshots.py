@@ -33,11 +33,15 @@ def take(browser: Browser, address: str, user: str, password: str, folder: Path)
             "list": "/refunds/",
             "search": f"/search/?q={_lines(page)}",
             "refund": refund,
+            "nothing-found": "/search/?q=SO-88999",
             "report": "/report/",
             "accounts": "/accounts/",
+            "texts": "/texts/",
         }.items():
             if path:
                 _photograph(page, path, folder / f"{name}-{scheme}.png")
+        _while_typing(page, folder / f"typing-{scheme}.png")
+        _photograph(page, f"{refund}dossier/?for=us", folder / f"dossier-{scheme}.png")
         page.context.close()
     page = _window(browser, address, "light", PHONE)
     _sign_in(page, user, password)
@@ -143,6 +147,16 @@ def _sign_in(page: Page, user: str, password: str) -> None:
 def _photograph(page: Page, path: str, file: Path) -> None:
     page.goto(path)
     page.evaluate("document.fonts.ready.then(() => document.activeElement.blur())")
+    page.screenshot(path=file)
+
+
+def _while_typing(page: Page, file: Path) -> None:
+    """The search box with the beginning of an id in it, and what it offers."""
+    page.goto("/refunds/")
+    begun = page.locator("a.row-link").first.inner_text()[:10]
+    page.keyboard.press("/")
+    page.keyboard.type(begun, delay=20)
+    page.locator("#suggestions a").first.wait_for()
     page.screenshot(path=file)
 
 

@@ -30,6 +30,8 @@ PAGES = {
     "unrecognized": "/refunds/{unrecognized}/",
     "accepted": "/refunds/{accepted}/",
     "known then": "/refunds/{returned}/?known_at=2026-01-01T00:00:00Z",
+    "dossier": "/refunds/{returned}/dossier/",
+    "dossier for us": "/refunds/{returned}/dossier/?for=us",
     "report": "/report/",
     "accounts": "/accounts/",
     "operations": "/operations/",

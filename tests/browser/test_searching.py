@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+import pytest
+from playwright.sync_api import ViewportSize, expect
 
+from refunds.permissions import Role
 from tests.browser.conftest import sign_in
 from tests.browser.test_accessibility import violations
 from tests.pages import world as worlds
@@ -52,3 +54,31 @@ def test_without_a_script_the_box_is_a_form(world, opens):
     page.locator("#search-box").fill(worlds.ARN)
     page.locator("#search-box").press("Enter")
     page.wait_for_url(f"**/refunds/{world.succeeded.pk}/")
+
+
+@pytest.mark.parametrize("width", [1280, 1000, 360])
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.FINANCE])
+def test_the_box_and_its_answers_have_room_however_many_pages_somebody_may_open(world, opens, role, width):
+    page = sign_in(opens(viewport=ViewportSize(width=width, height=800)), role)
+    page.goto("/refunds/?queue=")
+    page.keyboard.press("/")
+    page.keyboard.type("ada@example.com")
+    expect(page.locator("#suggestions a").first).to_be_visible()
+    box, answers = (page.locator(f"#{name}").bounding_box() for name in ("search-box", "suggestions"))
+    assert box
+    assert answers
+    assert box["width"] >= 160
+    assert answers["width"] >= min(400, width - 40)
+    assert answers["x"] >= 0
+    assert answers["x"] + answers["width"] <= width
+
+
+def test_pages_one_seldom_needs_are_behind_more_with_and_without_a_script(world, opens):
+    for javascript in (True, False):
+        page = sign_in(opens(javascript=javascript), Role.ADMIN)
+        page.goto("/texts/")
+        expect(page.locator(".nav-more summary.is-here")).to_have_text("More")
+        page.locator(".nav-more summary").focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("link", name="Accounts").press("Enter")
+        page.wait_for_url("**/accounts/")
