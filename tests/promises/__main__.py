@@ -60,6 +60,9 @@ def _run(number: str, module: ModuleType, size: str, seed: int, record: bool) ->
     except TooLittleHappened as error:
         print(f"  too little happened on this machine: {error} ({size}, seed {seed})", flush=True)
         return TOO_LITTLE
+    except BaseException:
+        print(f"  broken ({size}, seed {seed})", flush=True)
+        raise
     for line in figures:
         print(f"  {line}")
     how = f"{size}, seed {seed}, {time.monotonic() - started:.0f} s"
