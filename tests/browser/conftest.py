@@ -74,7 +74,8 @@ def opens(browser: Browser, live_server) -> Iterator[Opens]:
     assert [error for error in errors if "status of 40" not in error] == []
 
 
-def sign_in(page: Page, role: Role = Role.SUPPORT) -> Page:
+def sign_in(page: Page, role: Role | str = Role.SUPPORT) -> Page:
+    """As the person who is called like their role, or otherwise."""
     page.goto("/login/")
     page.get_by_label("User name").fill(role)
     page.get_by_label("Password").fill(worlds.PASSWORD)

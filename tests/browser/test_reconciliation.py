@@ -86,6 +86,29 @@ def test_a_break_is_found_decided_and_undone(month, opens):
     expect(page.get_by_text("Undone: 1 break.")).to_be_visible()
 
 
+@pytest.mark.parametrize("javascript", [True, False])
+def test_a_write_off_above_the_limit_waits_for_a_second_person(month, opens, javascript):
+    worlds.user(Role.FINANCE, "finance2")
+    big = Break.objects.get(run=month.run, code=Code.MISSING_IN_SETTLEMENT, minor_amount=250_000)
+    first = sign_in(opens(javascript=javascript), Role.FINANCE)
+    first.goto(f"/breaks/{big.pk}/")
+    first.get_by_label("Write off").check()
+    first.get_by_label("Reason").select_option("not_recoverable")
+    first.get_by_label("Why, in your own words").fill("The processor has closed the case.")
+    first.get_by_role("button", name="Decide").click()
+    expect(first.get_by_text("Waits for a second person").first).to_be_visible()
+    first.goto("/approvals/")
+    first.get_by_role("link", name="Write off").click()
+    expect(first.get_by_role("button", name="Approve")).to_have_count(0)
+    second = sign_in(opens(javascript=javascript), "finance2")
+    second.goto("/approvals/")
+    second.get_by_role("link", name="Write off").click()
+    expect(second.get_by_text("2,500.00").first).to_be_visible()
+    second.get_by_role("button", name="Approve").click()
+    second.goto(f"/breaks/{big.pk}/")
+    expect(second.get_by_text("approved by finance2")).to_be_visible()
+
+
 def test_everything_works_without_a_script(month, opens):
     page = sign_in(opens(javascript=False), Role.FINANCE)
     page.goto("/breaks/")
