@@ -396,3 +396,18 @@ def test_whatever_anybody_says_is_shown_as_text(support, admin):
     for person in (support, admin):
         for where in (address(story.refund()), "/", "/refunds/", "/search/?q=" + quote(HOSTILE), "/report/"):
             assert "<img src=x" not in person.page(where)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("place", ["", "dossier/", "say/?language=de"])
+def test_a_customer_of_a_hostile_name_is_text(world, admin, place):
+    world.succeeded.customer = {
+        "name": "<script>alert(1)</script>",
+        "email": '"><img src=x onerror=alert(1)>@x.example',
+    }
+    world.succeeded.save()
+    page = admin.page(address(world.succeeded) + place)
+    assert "<script>alert(1)" not in page
+    assert "<img src=x" not in page
+    if not place.startswith("say"):
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page

@@ -231,6 +231,25 @@ def test_what_was_pasted_comes_back_as_text(world, support):
         assert "&lt;script&gt;" in page
 
 
+HOSTILE = [
+    "x" * 10_000, "9" * 10_000, "\U0001f4b8" * 300, "' OR 1=1; DROP TABLE refunds_refund; --", "%_\\*?", "\u202eabc",
+    "\0\x1b[31m", "{{ 7*7 }}", "\n" * 5_000, ",".join(f"re_{n:06d}" for n in range(2_000)), "e\u0301" * 500, "\ud800",
+    "9" * 300 + " EUR", "1e999 EUR", "--help", "../../etc/passwd", "a@b." + "c" * 300,
+]  # fmt: skip
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("pasted", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("path", ["/search/", "/search/suggest/"])
+def test_nothing_that_is_pasted_breaks_the_box_or_finds_what_it_should_not(world, support, pasted, path):
+    query = quote(pasted, errors="surrogatepass")
+    answer = support.client.get(f"{path}?q={query}", headers={"HX-Request": "true"} if "suggest" in path else {})
+    assert answer.status_code == 200
+    page = answer.content.decode()
+    assert world.succeeded.connector_refund_id not in page
+    assert Refund.objects.count() > 3
+
+
 @pytest.mark.django_db
 def test_a_story_told_twice_is_found_once(support):
     account = AccountFactory.create()
