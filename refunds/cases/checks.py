@@ -1,4 +1,4 @@
-"""Check now where nobody waits for the answer: refunds become due, and the poller asks within each account's permits."""
+"""Check now where nobody waits: refunds become due, and the poller asks within each account's permits."""
 
 from __future__ import annotations
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from typing import Any
 
 from django.contrib import messages
@@ -37,19 +39,32 @@ PATIENCE_SECONDS = 2.0
 IN_THE_BACKGROUND = "It is asked again in the background, and this page shows what it answers."
 
 
+class _NotUnderstood(ValueError):
+    """Something in the address makes no sense; the message says what would."""
+
+    def __init__(self, title: str, message: str) -> None:
+        super().__init__(message)
+        self.title = title
+
+
+def _explained(view: Callable[[SignedInRequest, int], HttpResponse]) -> Callable[[SignedInRequest, int], HttpResponse]:
+    @wraps(view)
+    def explained(request: SignedInRequest, pk: int) -> HttpResponse:
+        try:
+            return view(request, pk)
+        except _NotUnderstood as error:
+            return render(request, "_lone.html", {"title": error.title, "text": str(error)}, status=400)
+
+    return explained
+
+
 @require_safe
 @allowed(Action.READ_REFUNDS)
+@_explained
 def refund(request: SignedInRequest, pk: int) -> HttpResponse:
     """The page, or what is inside it for htmx; 204 where htmx has seen everything already (`seen`)."""
     row = _refund(request, pk)
-    try:
-        known_at = _known_at(request)
-    except ValueError as error:
-        return render(request, "_lone.html", {"title": "Not a moment", "text": str(error)}, status=400)
-    try:
-        language = _language(request)
-    except ValueError as error:
-        return render(request, "_lone.html", {"title": "Not a language", "text": str(error)}, status=400)
+    known_at, language = _known_at(request), _language(request)
     found = _portrait(request, row, known_at)
     partial = bool(request.htmx) and not request.htmx.history_restore_request
     if partial and request.GET.get("seen") == found.version:
@@ -62,13 +77,11 @@ def refund(request: SignedInRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @allowed(Action.READ_REFUNDS)
+@_explained
 def say(request: SignedInRequest, pk: int) -> HttpResponse:
     """The card "Say this" alone, in another language."""
     row = _refund(request, pk)
-    try:
-        language = _language(request)
-    except ValueError as error:
-        return render(request, "_lone.html", {"title": "Not a language", "text": str(error)}, status=400)
+    language = _language(request)
     found = _portrait(request, row, None)
     return render(request, "refunds/_say.html", _context(request, found, language))
 
@@ -89,13 +102,11 @@ def check(request: SignedInRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @allowed(Action.READ_REFUNDS)
+@_explained
 def dossier(request: SignedInRequest, pk: int) -> HttpResponse:
     """Everything on one page to print, now or as of `known_at`. With `for=us` it has what is nobody else's business."""
     row = _refund(request, pk)
-    try:
-        known_at = _known_at(request)
-    except ValueError as error:
-        return render(request, "_lone.html", {"title": "Not a moment", "text": str(error)}, status=400)
+    known_at = _known_at(request)
     found = _portrait(request, row, known_at)
     internal = request.GET.get("for") == "us" and known_at is None
     context: dict[str, Any] = {
@@ -135,12 +146,12 @@ def _context(request: SignedInRequest, found: Portrait, language: Language | Non
 
 
 def _language(request: SignedInRequest) -> Language | None:
-    """The language in `language`; ValueError where it is none of ours."""
+    """The language in `language`."""
     tag = request.GET.get("language", "")
     found = language_of(tag)
     if tag and found is None:
         offered = ", ".join(language.value for language in Language)
-        raise ValueError(f"language must be one of {offered}.")
+        raise _NotUnderstood("Not a language", f"language must be one of {offered}.")
     return found
 
 
@@ -175,7 +186,7 @@ def _refund(request: SignedInRequest, pk: int) -> Refund:
 
 
 def _known_at(request: SignedInRequest) -> dt.datetime | None:
-    """The moment in `known_at`, ISO 8601; without an offset it is UTC. ValueError where it is none."""
+    """The moment in `known_at`, ISO 8601; without an offset it is UTC."""
     text = request.GET.get("known_at", "")
     if not text:
         return None
@@ -185,7 +196,8 @@ def _known_at(request: SignedInRequest) -> dt.datetime | None:
     except ValueError:
         moment = None
     if moment is None or moment.year not in YEARS:
-        raise ValueError(
-            f"known_at must be a moment such as 2026-03-14T10:04:00Z, in the years {YEARS[0]} to {YEARS[-1]}."
+        raise _NotUnderstood(
+            "Not a moment",
+            f"known_at must be a moment such as 2026-03-14T10:04:00Z, in the years {YEARS[0]} to {YEARS[-1]}.",
         )
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
