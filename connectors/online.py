@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.contrib.postgres.operations import AddIndexConcurrently
-from django.db.migrations.operations import AddConstraint, AddIndex, RemoveConstraint
+from django.db.migrations.operations import AddConstraint, AddIndex, AlterField, RemoveConstraint
 from django.db.migrations.operations.base import Operation
 from django.db.models import BaseConstraint, UniqueConstraint
 
@@ -30,6 +30,33 @@ class AddIndexOnline(AddIndex):
             )
         else:
             super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+
+class RemoveFieldIndexOnline(AlterField):
+    """Take `db_index` off a text field. On PostgreSQL both its indexes go, CONCURRENTLY: Django makes a second one for
+    LIKE, which a column of the collation C does not need. Needs a migration with `atomic = False`."""
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        for name, _, _ in self._indexes(app_label, schema_editor, from_state):
+            schema_editor.execute(f"DROP INDEX {_concurrently(schema_editor)} IF EXISTS {name}")
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        for name, table, column in self._indexes(app_label, schema_editor, to_state):
+            schema_editor.execute(f"CREATE INDEX {_concurrently(schema_editor)} {name} ON {table} ({column})")
+
+    def _indexes(self, app_label: str, schema_editor: Any, state: Any) -> Iterator[tuple[str, str, str]]:
+        """Name, table and column of each, as Django names and makes them."""
+        model = state.apps.get_model(app_label, self.model_name)
+        table, column = model._meta.db_table, model._meta.get_field(self.name).column
+        quoted = schema_editor.quote_name
+        for suffix, how in (("", ""), ("_like", " varchar_pattern_ops")):
+            if suffix == "" or schema_editor.connection.vendor == "postgresql":
+                name = schema_editor._create_index_name(table, [column], suffix=suffix)
+                yield quoted(name), quoted(table), f"{quoted(column)}{how}"
+
+
+def _concurrently(schema_editor: Any) -> str:
+    return "CONCURRENTLY" if schema_editor.connection.vendor == "postgresql" else ""
 
 
 class AtOnce(Operation):

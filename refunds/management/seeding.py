@@ -47,6 +47,11 @@ class _Dialect:
 
     postgres: bool
 
+    @property
+    def once(self) -> str:
+        """At the end of a subquery: its columns are worked out once, and not wherever they are used."""
+        return " OFFSET 0" if self.postgres else " LIMIT -1"
+
     def padded(self, number: str, width: int) -> str:
         if self.postgres:
             return f"lpad(CAST({number} AS text), {width}, '0')"
@@ -88,6 +93,9 @@ class _Dialect:
 def seed(refunds: int, *, days: int = DAYS, progress: Callable[[str], None] = lambda _: None) -> None:
     """Add so many refunds, spread over the days until now; more of them where some are there already."""
     with transaction.atomic(durable=True), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            # Whatever is sorted or joined stays in memory.
+            cursor.execute("SET LOCAL work_mem = '256MB'; SET LOCAL maintenance_work_mem = '1GB'")
         accounts = [_account(connector) for connector in registry.connectors()]
         before = Refund.objects.filter(account__in=accounts).count()
         making = _Making(accounts, before + 1, before + refunds, int(timezone.now().timestamp()), days)
@@ -136,8 +144,6 @@ def _without_indexes(cursor: Any, progress: Callable[[str], None]) -> Iterator[N
     for name, _ in indexes:
         cursor.execute(f'DROP INDEX "{name}"')
     yield
-    if connection.vendor == "postgresql":
-        cursor.execute("SET LOCAL maintenance_work_mem = '512MB'")
     statements = [definition for _, definition in indexes]
     statements += [f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {text}' for table, name, text in constraints]
     for number, statement in enumerate(statements, start=1):
@@ -218,17 +224,28 @@ class _Making:
             f"WHEN h % 1000 = 3 AND told + 259200 < {self.now} THEN {Stage.RETURNED.value} "
             f"WHEN h % 100 < 3 THEN {Stage.FAILED.value} ELSE {Stage.SUCCEEDED.value} END"
         )
-        numbered = f"(SELECT i, {_SCATTERED} AS h, {made} AS made FROM {d.numbers(first, last)} n)"
-        timed = f"(SELECT i, h, made, {told} AS told FROM {numbered} a)"
-        staged = f"(SELECT i, h, made, told, {stage} AS stage FROM {timed} b)"
+        numbered = f"(SELECT i, {_SCATTERED} AS h, {made} AS made FROM {d.numbers(first, last)} n{d.once})"
+        timed = f"(SELECT i, h, made, {told} AS told FROM {numbered} a{d.once})"
+        staged = f"(SELECT i, h, made, told, {stage} AS stage FROM {timed} b{d.once})"
         pending = f"stage = {Stage.PENDING.value}"
         dated = (
             f"(SELECT i, h, made, stage, CASE WHEN {pending} THEN made + 60 ELSE told END AS told, "
             f"CASE WHEN stage = {Stage.RETURNED.value} THEN told + 259200 WHEN {pending} THEN made + 60 ELSE told END "
-            f"AS known FROM {staged} c)"
+            f"AS known FROM {staged} c{d.once})"
         )
-        customers = max(self.last // REFUNDS_OF_A_CUSTOMER, 1)
-        return f"{dated} r JOIN seed_customers ON n = h % {customers}"
+        return f"{dated} r JOIN {self._customers(first, last)} c ON n = i % {self.customers}"
+
+    @property
+    def customers(self) -> int:
+        return max(self.last // REFUNDS_OF_A_CUSTOMER, 1)
+
+    def _customers(self, first: int, last: int) -> str:
+        """Those of these refunds, so that not all are read for each part."""
+        begin, end = first % self.customers, last % self.customers
+        if last - first + 1 >= self.customers:
+            return "seed_customers"
+        among = f"n BETWEEN {begin} AND {end}" if begin <= end else f"(n >= {begin} OR n <= {end})"
+        return f"(SELECT n, hash FROM seed_customers WHERE {among})"
 
     def _refund(self, d: _Dialect) -> dict[str, str]:
         """Each column of a refund, as SQL over `_rows`."""

@@ -102,13 +102,13 @@ class Refund(models.Model):
 
     account = models.ForeignKey(ConnectorAccount, on_delete=models.PROTECT, related_name="refunds", db_index=False)
     connector_refund_id = IdentifierField(max_length=255)
-    connector_transaction_id = IdentifierField(max_length=255, db_default="", db_index=True)
+    connector_transaction_id = IdentifierField(max_length=255, db_default="")
     other_transaction_id = IdentifierField(
         max_length=255, db_default="", help_text="A second id of the same payment, where the processor has two."
     )
-    merchant_refund_id = IdentifierField(max_length=255, db_default="", db_index=True)
-    merchant_order_id = IdentifierField(max_length=255, db_default="", db_index=True)
-    acquirer_reference_number = IdentifierField(max_length=64, db_default="", db_index=True)
+    merchant_refund_id = IdentifierField(max_length=255, db_default="")
+    merchant_order_id = IdentifierField(max_length=255, db_default="")
+    acquirer_reference_number = IdentifierField(max_length=64, db_default="")
     reference_state = models.CharField(max_length=16, db_default="")
     kind = models.CharField(max_length=16, db_default="")
 
@@ -186,6 +186,10 @@ class Refund(models.Model):
         ]
         indexes = [
             models.Index(fields=["connector_refund_id"], name="refund_by_connector_id"),
+            models.Index(fields=["connector_transaction_id"], name="refund_by_payment_id"),
+            models.Index(fields=["merchant_refund_id"], name="refund_by_merchant_id"),
+            models.Index(fields=["merchant_order_id"], name="refund_by_order"),
+            models.Index(fields=["acquirer_reference_number"], name="refund_by_arn"),
             models.Index(
                 fields=["other_transaction_id"],
                 name="refund_by_other_payment_id",

@@ -17,14 +17,17 @@ from connectors.online import AtOnce
 APPS = ("connectors", "refunds", "reconciliation", "cases")
 WITHOUT_LOCKING = {
     "AddIndexConcurrently", "AddIndexOnline", "RemoveIndexConcurrently", "AddConstraintNotValid", "ValidateConstraint",
-    "AddUniqueOnline", "RemoveUniqueOnline", "AlterModelOptions", "AlterModelManagers", "CreateModel", "AddLocks",
+    "AddUniqueOnline", "RemoveUniqueOnline", "RemoveFieldIndexOnline", "AlterModelOptions", "AlterModelManagers",
+    "CreateModel", "AddLocks",
 }  # fmt: skip
 IN_USE = {
     "connectors.webhookdelivery", "connectors.webhookendpoint", "connectors.connectoraccount", "refunds.refund",
     "refunds.observation", "refunds.outboxevent",
 }  # fmt: skip
 """Tables that every webhook or every page needs."""
-NOT_IN_A_TRANSACTION = {"AddIndexConcurrently", "AddIndexOnline", "AddUniqueOnline", "RemoveUniqueOnline"}
+NOT_IN_A_TRANSACTION = {
+    "AddIndexConcurrently", "AddIndexOnline", "AddUniqueOnline", "RemoveUniqueOnline", "RemoveFieldIndexOnline",
+}  # fmt: skip
 _SLOW_SQL = re.compile(
     r"\bCREATE (UNIQUE )?INDEX (?!CONCURRENTLY)|\bDROP INDEX (?!CONCURRENTLY)|\bADD CONSTRAINT\b(?!.*NOT VALID)"
     r"|\bSET NOT NULL\b|\bALTER (COLUMN )?\w+ TYPE\b|\bUPDATE\b|\bDELETE FROM\b|\bVACUUM\b|\bLOCK\b",
