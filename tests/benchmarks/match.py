@@ -101,8 +101,6 @@ def fill(rows: int, more: Mapping[str, str] | None = None) -> Any:
         if postgres:
             cursor.execute("VACUUM ANALYZE")
             cursor.execute("CHECKPOINT")
-        else:
-            cursor.execute("ANALYZE")
     return account
 
 

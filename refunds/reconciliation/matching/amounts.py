@@ -91,20 +91,22 @@ _CAPPED = f"""CASE WHEN v.verdict = {Code.ROUNDING.value} AND SUM(
 def _over_refunded(bench: Workbench) -> None:
     """All that was refunded of a payment, failed ones aside, against what was captured, where that is known."""
     amount = "COALESCE(i.p_amount, i.r_amount)"
+    payment = "COALESCE(NULLIF(i.payment, ''), CAST(i.refund_id AS text))"
+    bench.make(
+        "recon_captured",
+        f"""SELECT account_id, {payment} AS payment, MAX(payment_minor_amount) AS captured,
+            MIN(payment_currency) AS currency FROM recon_items i WHERE payment_minor_amount IS NOT NULL
+            GROUP BY account_id, {payment} HAVING MAX(CASE WHEN inside THEN 1 ELSE 0 END) = 1""",
+        "payment, account_id",
+    )
     bench.do(
         f"""INSERT INTO recon_breaks SELECT {Code.OVER_REFUNDED.value}, 'RP', account_id, refund_id,
             CAST(NULL AS bigint), CAST(NULL AS bigint), CAST(NULL AS bigint), refunded - captured, currency, at,
             'refunded ' || CAST(refunded AS text) || ' of ' || CAST(captured AS text), ''
             FROM (SELECT i.account_id, MAX(i.refund_id) AS refund_id, SUM({amount}) AS refunded,
                     MAX(k.captured) AS captured, k.currency, MAX(i.p_at) AS at
-                FROM recon_items i JOIN (
-                    SELECT account_id, COALESCE(NULLIF(payment, ''), CAST(refund_id AS text)) AS payment,
-                        MAX(payment_minor_amount) AS captured, MIN(payment_currency) AS currency,
-                        MAX(CASE WHEN inside THEN 1 ELSE 0 END) AS inside
-                    FROM recon_items WHERE payment_minor_amount IS NOT NULL
-                    GROUP BY account_id, COALESCE(NULLIF(payment, ''), CAST(refund_id AS text))) k
-                ON k.account_id = i.account_id
-                    AND k.payment = COALESCE(NULLIF(i.payment, ''), CAST(i.refund_id AS text)) AND k.inside = 1
+                FROM recon_items i JOIN recon_captured k ON k.account_id = i.account_id
+                    AND k.payment = {payment}
                 WHERE COALESCE(i.p_final, 1) <> {FAILED}
                     AND COALESCE(NULLIF(i.p_currency, ''), i.r_currency) = k.currency
                 GROUP BY i.account_id, k.payment, k.currency) sums WHERE refunded > captured"""
