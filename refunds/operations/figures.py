@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Count, Max, Min, QuerySet, Sum
 from django.utils import timezone
 
 from connectors.models import ConnectorAccount, DeliveryState, WebhookDelivery, WebhookEndpoint
@@ -114,6 +114,37 @@ def transitions(now: dt.datetime) -> Mapping[int, Transitions]:
     for account_id, source, count in sums:
         found[account_id].by_source[Source(source)] += count
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookNews:
+    """The days, in UTC, of which webhooks were the first to tell us something new of an account's refunds."""
+
+    first: dt.date
+    last: dt.date
+    days: int
+
+    @property
+    def until(self) -> dt.datetime:
+        """The end of the last one: no earlier moment is known."""
+        return dt.datetime.combine(self.last + dt.timedelta(days=1), dt.time(), tzinfo=dt.UTC)
+
+    def is_late(self, now: dt.datetime) -> bool:
+        """Whether the next one has not come for three times as long as it usually took, two days at least. Unknown
+        where they came on fewer than five days."""
+        usually = (self.last - self.first + dt.timedelta(days=1)) / self.days
+        return self.days >= _DAYS_TO_KNOW and now - self.until > max(_QUIET_AT_LEAST, 3 * usually)
+
+
+_DAYS_TO_KNOW = 5
+_QUIET_AT_LEAST = dt.timedelta(days=2)
+
+
+def webhook_news() -> Mapping[int, WebhookNews]:
+    """By account, of the days that tallies are kept for; an account of which webhooks told nothing is not there."""
+    told = TransitionTally.objects.filter(source=Source.WEBHOOK).order_by().values_list("account_id")
+    found = told.annotate(Min("day"), Max("day"), Count("day", distinct=True))
+    return {account_id: WebhookNews(first, last, days) for account_id, first, last, days in found}
 
 
 def applied_last_hour() -> Capped:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from connectors.models import ConnectorAccount, WebhookEndpoint
-from refunds.models import AccountPolling, Alert, FailingRoad, Refund
-from refunds.operations.figures import Capped, Transitions, transitions, waiting_at
+from refunds.models import AccountPolling, Alert, FailingRoad, Refund, TransitionTally
+from refunds.operations.figures import Capped, Transitions, WebhookNews, transitions, waiting_at, webhook_news
 
 QUIET_AFTER = dt.timedelta(days=1)
 _WORST_FIRST = ("rejected", "failing", "paused", "silent", "unannounced", "partial", "disabled", "fine")
@@ -31,6 +32,9 @@ class Health:
     """By endpoint: its deliveries that are not applied yet; filled in by `with_backlogs`."""
     newest_made_at: dt.datetime | None = None
     """When the newest of its refunds was made that are a day old or older."""
+    shared: set[int] = field(default_factory=set)
+    """Those of its endpoints that speak for other accounts too: what comes there need not be about this one."""
+    news: WebhookNews | None = None
 
     @property
     def backlog(self) -> Capped:
@@ -39,8 +43,12 @@ class Health:
 
     @property
     def last_webhook_at(self) -> dt.datetime | None:
-        """When a delivery with a valid signature last came for this account."""
-        times = [getattr(endpoint, "last_valid_at", None) for endpoint in self.endpoints]
+        """When a delivery with a valid signature last came to an endpoint of its own; where it shares them, the end of
+        the last day of which one told something new of its refunds, now at the latest."""
+        own = [endpoint for endpoint in self.endpoints if endpoint.pk not in self.shared]
+        times = [getattr(endpoint, "last_valid_at", None) for endpoint in own]
+        if self.news and len(own) < len(self.endpoints):
+            times.append(min(self.news.until, timezone.now()))
         return max((time for time in times if time), default=None)
 
     @property
@@ -85,12 +93,25 @@ class Health:
 
     @property
     def webhooks_stopped(self) -> bool:
-        """Refunds were made after its last webhook and are a day old by now, or nothing could come in at all. Whoever
-        is never asked, or asked seldom, would not be missed otherwise."""
+        """Nothing could come in at all; or refunds were made after its last webhook and are a day old by now; or, where
+        webhooks alone tell of them, none has come for much longer than usual."""
         if not self.endpoints or not self.takes_webhooks:
             return bool(self.endpoints)
-        since = self.last_webhook_at or min(endpoint.created_at for endpoint in self.endpoints)
+        return self.webhooks_are_missed or self.webhooks_are_late
+
+    @property
+    def webhooks_are_missed(self) -> bool:
+        """Whoever is never asked, or asked seldom, would not be missed otherwise."""
+        since = self.last_webhook_at
+        if since is None:
+            # Tallies go back so far and no further.
+            since = max(min(each.created_at for each in self.endpoints), timezone.now() - TransitionTally.KEPT)
         return self.newest_made_at is not None and self.newest_made_at > since
+
+    @property
+    def webhooks_are_late(self) -> bool:
+        """Of whoever is never asked, not even a refund would be known that was made meanwhile."""
+        return not self.is_asked and self.news is not None and self.news.is_late(timezone.now())
 
     @property
     def is_asked(self) -> bool:
@@ -105,8 +126,13 @@ def health(accounts: QuerySet[ConnectorAccount]) -> list[Health]:
         account.pk: Health(account, polling.get(account.pk), newest_made_at=getattr(account, "made_at", None))
         for account in accounts.annotate(made_at=_newest_made())
     }
-    for account_id, endpoint in _endpoints(accounts):
-        found[account_id].endpoints.append(endpoint)
+    news = webhook_news()
+    for account_id, endpoint, is_shared in _endpoints(accounts, found):
+        h = found[account_id]
+        h.endpoints.append(endpoint)
+        h.news = news.get(account_id)
+        if is_shared:
+            h.shared.add(endpoint.pk)
     for account_id, number in _open_alerts(accounts):
         found[account_id].open_alerts = number
     for failing in FailingRoad.objects.filter(account__in=accounts).order_by("road"):
@@ -143,12 +169,18 @@ def stale_accounts() -> dict[int, str]:
     return {h.account.pk: STALE[h.condition] for h in found if h.condition in STALE}
 
 
-def _endpoints(accounts: QuerySet[ConnectorAccount]) -> Iterable[tuple[int, WebhookEndpoint]]:
+def _endpoints(
+    accounts: QuerySet[ConnectorAccount], wanted: Container[int]
+) -> Iterable[tuple[int, WebhookEndpoint, bool]]:
+    """Each account's endpoints, and whether they speak for others as well."""
     endpoints = WebhookEndpoint.objects.filter(accounts__in=accounts).distinct()
     by_id = {endpoint.pk: endpoint for endpoint in endpoints.with_last_valid_at()}
-    links = WebhookEndpoint.accounts.through.objects.filter(connectoraccount__in=accounts)
-    for link in links.values_list("connectoraccount_id", "webhookendpoint_id"):
-        yield link[0], by_id[link[1]]
+    links = WebhookEndpoint.accounts.through.objects.filter(webhookendpoint__in=list(by_id))
+    pairs = list(links.values_list("connectoraccount_id", "webhookendpoint_id"))
+    speaks_for = Counter(endpoint_id for _, endpoint_id in pairs)
+    for account_id, endpoint_id in pairs:
+        if account_id in wanted:
+            yield account_id, by_id[endpoint_id], speaks_for[endpoint_id] > 1
 
 
 def _newest_made() -> Subquery:

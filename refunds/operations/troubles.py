@@ -193,7 +193,10 @@ def _of_webhooks_that_stopped(health: Health) -> Trouble:
     else:
         last = health.last_webhook_at
         since = f"since {last:%-d %b %Y %H:%M} UTC" if last else "yet"
-        what = f"No webhook has come {since}, although refunds were made after that and are a day old."
+        why = "although refunds were made after that and are a day old"
+        if not health.webhooks_are_missed:
+            why = "much longer than it usually takes, and nothing else would tell us of its refunds"
+        what = f"No webhook has come {since}, {why}."
         todo = (
             "Look at the processor's list of failed deliveries, and whether it posts to the address that the endpoint "
             f"has: manage.py endpoint list. What was missed: manage.py backfill {health.account.name}, or its reports."

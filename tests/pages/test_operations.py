@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from connectors.models import DeliveryState, WebhookDelivery
 from refunds import services
-from refunds.models import AccountPolling, Alert, AlertKind, Heartbeat, Refund
+from refunds.facts import Source
+from refunds.models import AccountPolling, Alert, AlertKind, Heartbeat, Refund, TransitionTally
 from refunds.operations import parked, readiness
 from tests.factories import T0, AccountFactory, EndpointFactory, RefundFactory
 from tests.pages import world as worlds
@@ -121,6 +122,39 @@ def test_an_account_that_is_never_asked_and_whose_webhooks_stopped_is_a_line(eng
     assert not line()
     account.endpoints.update(enabled=False)
     assert "None of its webhook endpoints is enabled" in line()
+
+
+def test_an_account_that_shares_an_endpoint_is_missed_although_others_are_heard_there(engineer):
+    now = timezone.now()
+    heard, missed = (AccountFactory.create(name=name, connector="adyen") for name in ("shop-heard", "missed"))
+    endpoint = EndpointFactory.create(accounts=[heard, missed], created_at=now - dt.timedelta(days=30))
+    park(endpoint, "last", "", received_at=now, state=DeliveryState.APPLIED)
+    for account in (heard, missed):
+        RefundFactory.create(account=account, created_at=now - dt.timedelta(days=3))
+    TransitionTally.count_in([(heard.pk, Source.WEBHOOK)], day=now.date())
+    found = lines(engineer.page("/operations/"))
+    assert any("Nothing was ever heard" in line and "missed" in line for line in found)
+    assert not any("shop-heard" in line for line in found)
+    TransitionTally.count_in([(missed.pk, Source.WEBHOOK)], day=now.date() - dt.timedelta(days=8))
+    missing = [line for line in lines(engineer.page("/operations/")) if "although refunds were made after" in line]
+    assert len(missing) == 1
+    assert "missed" in missing[0]
+    TransitionTally.count_in([(missed.pk, Source.WEBHOOK)], day=now.date() - dt.timedelta(days=2))
+    assert not any("although refunds" in line for line in lines(engineer.page("/operations/")))
+
+
+def test_webhooks_that_came_every_day_and_come_no_more_are_missed_without_any_refund(engineer):
+    now = timezone.now()
+    account = AccountFactory.create(name="cards", connector="adyen")
+    endpoint = EndpointFactory.create(accounts=[account], created_at=now - dt.timedelta(days=90))
+    park(endpoint, "last", "", received_at=now - dt.timedelta(days=5), state=DeliveryState.APPLIED)
+    for days in (12, 11, 9, 8):
+        TransitionTally.count_in([(account.pk, Source.WEBHOOK)], day=now.date() - dt.timedelta(days=days))
+    assert not any("cards" in line for line in lines(engineer.page("/operations/"))), "too few to know"
+    TransitionTally.count_in([(account.pk, Source.WEBHOOK)], day=now.date() - dt.timedelta(days=6))
+    assert any("much longer than it usually takes" in line for line in lines(engineer.page("/operations/")))
+    TransitionTally.count_in([(account.pk, Source.WEBHOOK)], day=now.date() - dt.timedelta(days=3))
+    assert not any("cards" in line for line in lines(engineer.page("/operations/")))
 
 
 def test_what_is_wrong_links_its_section_of_the_runbook_where_there_is_one(engineer, settings):
