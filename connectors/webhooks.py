@@ -8,11 +8,12 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 import structlog
 from django.conf import settings
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, connections
 from django.db import Error as DatabaseError
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse
@@ -53,8 +54,6 @@ def receive(request: HttpRequest, connector: str, token: str) -> HttpResponse:
     """POST /webhooks/<connector>/<token>."""
     if request.method != "POST":
         return HttpResponse(status=405, headers={"Allow": "POST"})
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        return HttpResponse("Send the body without Content-Encoding.", status=415)
     if not _trouble.permits():
         return _try_again()
     try:
@@ -66,13 +65,27 @@ def receive(request: HttpRequest, connector: str, token: str) -> HttpResponse:
         return _try_again()
     if door is None:
         if _unknown.permits():
-            log.warning("webhook_not_addressed", connector=connector)
+            log.warning("webhook_not_addressed", connector=connector, status=404, todo=_COMPARE_ADDRESSES)
         return HttpResponse(status=404)
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        return _refused(door, "Send the body without Content-Encoding.", status=415)
+    if not request.META.get("CONTENT_LENGTH") and request.headers.get("Transfer-Encoding"):
+        return _refused(door, "Send the body in one piece, with a Content-Length.", status=411)
     body = _read(request)
     if body is None:
-        return HttpResponse("At most 1 MiB.", status=413)
+        return _refused(door, "At most 1 MiB.", status=413)
     delivery = Delivery(body, _headers(request), timezone.now())
     return _answer(door, delivery, too_much_waits=too_much_waits)
+
+
+_COMPARE_ADDRESSES = "compare the addresses at the processor with: manage.py endpoint list"
+_LOOK_BETWEEN = "the processor does not send so: look at what stands between it and us, a proxy for instance"
+
+
+def _refused(door: _Door, reason: str, *, status: int) -> HttpResponse:
+    if _odd.permits((door.endpoint_id, status)):
+        log.warning("webhook_refused", endpoint=door.endpoint_id, status=status, reason=reason, todo=_LOOK_BETWEEN)
+    return HttpResponse(reason, status=status)
 
 
 def _answer(door: _Door, delivery: Delivery, *, too_much_waits: bool) -> HttpResponse:
@@ -137,6 +150,7 @@ def forget_doors() -> None:
     _backlog.reset()
     _doorbell.reset()
     _unknown.reset()
+    _odd.reset()
     _rejections.reset()
     _trouble.ended()
 
@@ -229,29 +243,52 @@ class _Trouble:
 
 
 class _Rejections:
-    """How many signatures failed at each endpoint; a flood of them costs one write a second."""
+    """Counts signatures that failed, at each endpoint; a flood of them costs one write a second."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._writes = _Throttle(1.0)
-        self._not_written: dict[int, int] = {}
+        self._not_written: Counter[int] = Counter()
+        self._timer: threading.Timer | None = None
 
     def reset(self) -> None:
         self._writes.reset()
         with self._lock:
             self._not_written.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = None
 
-    def one_more(self, endpoint_id: int) -> int:
-        """How many are to be written now; those of the last second are written with the next one."""
+    def one_more(self, endpoint_id: int) -> None:
         with self._lock:
-            self._not_written[endpoint_id] = self._not_written.get(endpoint_id, 0) + 1
-            return self._not_written.pop(endpoint_id) if self._writes.permits(endpoint_id) else 0
+            self._not_written[endpoint_id] += 1
+            if not self._writes.permits(endpoint_id):
+                if self._timer is None:
+                    self._timer = threading.Timer(1.0, self._in_a_second)
+                    self._timer.daemon = True
+                    self._timer.start()
+                return
+            number = self._not_written.pop(endpoint_id)
+        _write_rejections(endpoint_id, number)
+
+    def _in_a_second(self) -> None:
+        """In a thread of its own."""
+        self.write_the_rest()
+        connections[settings.INBOX_DATABASE].close()
+
+    def write_the_rest(self) -> None:
+        with self._lock:
+            self._timer, rest = None, dict(self._not_written)
+            self._not_written.clear()
+        for endpoint_id, number in rest.items():
+            _write_rejections(endpoint_id, number)
 
 
 _backlog = _Backlog()
 _trouble = _Trouble()
 _doorbell = _Throttle(1.0)
 _unknown = _Throttle(10.0)
+_odd = _Throttle(10.0)
 _rejections = _Rejections()
 
 
@@ -266,8 +303,10 @@ def _ring_doorbell() -> None:
 
 def _count_rejection(endpoint_id: int, reason: str) -> None:
     log.warning("signature_rejected", endpoint=endpoint_id, reason=reason)
-    if not (number := _rejections.one_more(endpoint_id)):
-        return
+    _rejections.one_more(endpoint_id)
+
+
+def _write_rejections(endpoint_id: int, number: int) -> None:
     try:
         WebhookEndpoint.objects.using(settings.INBOX_DATABASE).filter(pk=endpoint_id).update(
             rejected_count=F("rejected_count") + number, last_rejected_at=timezone.now()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ MISSED_RATE_NEEDS = 20
 CLOCK_IS_OFF_SECONDS = 60
 ACCOUNTS_NAMED = 3
 RESTARTED_LATELY = dt.timedelta(hours=1)
+REFUSED_LATELY = dt.timedelta(days=1)
 
 
 class Level(enum.StrEnum):
@@ -64,6 +66,7 @@ def troubles(healths: Iterable[Health], alerts: Iterable[AlertLine]) -> list[Tro
     found = [*_of_the_house(now, healths), *_of_alerts(alerts)]
     for health in healths:
         found += _of_the_account(health, now)
+    found += _of_refused(healths, now)
     return sorted(found, key=lambda trouble: _WORST_FIRST.index(trouble.level))
 
 
@@ -184,6 +187,27 @@ def _of_the_account(health: Health, now: dt.datetime) -> Iterator[Trouble]:
             "Compare the event types chosen at the processor with its page in docs/processors, and look for failures.",
             name,
         )
+
+
+def _of_refused(healths: list[Health], now: dt.datetime) -> Iterator[Trouble]:
+    """Endpoints at which signatures failed lately, though good ones came as well: where none did, there is an alert."""
+    whose: dict[int, list[str]] = defaultdict(list)
+    endpoints = {endpoint.pk: endpoint for health in healths for endpoint in health.endpoints}
+    for health in healths:
+        for endpoint in health.endpoints:
+            whose[endpoint.pk].append(health.account.name)
+    for endpoint in endpoints.values():
+        at = endpoint.last_rejected_at
+        if endpoint.enabled and at is not None and at > now - REFUSED_LATELY:
+            yield Trouble(
+                Level.WARNING,
+                "refused",
+                f"Deliveries with a bad or old signature were refused: {endpoint.rejected_count:,} so far.",
+                "The log says why (signature_rejected). Does an old secret still sign, or somebody else post there? "
+                "Compare the endpoint's secret with the processor's.",
+                ", ".join(sorted(whose[endpoint.pk])),
+                since=at,
+            )
 
 
 def _of_webhooks_that_stopped(health: Health) -> Trouble:

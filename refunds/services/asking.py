@@ -9,9 +9,10 @@ import asyncio
 import datetime as dt
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import httpx
 import uvloop
@@ -51,6 +52,8 @@ EXTRA_FLOWS = {
 
 Result = Answer[Any] | ConnectorError
 Ask = Callable[[Connector], Operation[Any]]
+Run = Callable[[Coroutine[Any, Any, list[Any]]], list[Any]]
+T = TypeVar("T")
 
 
 class NetworkInTransaction(RuntimeError):
@@ -95,6 +98,30 @@ class Places:
 people = Places(in_all=MOST_PEOPLE_AT_ONCE, of_one_account=MOST_PEOPLE_OF_ONE_ACCOUNT)
 
 
+def _to_the_end(main: Coroutine[Any, Any, T]) -> T:
+    """On a loop of its own. A name server that hangs cannot be interrupted: the loop closes when it has given up."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def _for_somebody_who_waits(main: Coroutine[Any, Any, T]) -> T:
+    """The same, slower for many questions, but back at once: names are looked up in threads that may stay behind."""
+    names = ThreadPoolExecutor(thread_name_prefix="names")
+
+    async def hurried() -> T:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(names)
+        try:
+            return await main
+        finally:
+            names.shutdown(wait=False, cancel_futures=True)
+            # What the loop waits for when it is closed: nobody ever used it.
+            loop.set_default_executor(ThreadPoolExecutor(1))
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        return runner.run(hurried())
+
+
 def ask_for_person(
     account: ConnectorAccount, question: Ask, *, flow: str, within_seconds: float = PERSON_SECONDS
 ) -> Result:
@@ -105,8 +132,8 @@ def ask_for_person(
     """
     with people.one_for(account) as free:
         if not free:
-            return Unavailable("too many questions are being asked at this moment; try again", retry_after_seconds=5)
-        [result] = ask(account, [question], flow=flow, deadline_seconds=within_seconds)
+            return Unavailable("Too many questions are being asked at this moment", retry_after_seconds=5)
+        [result] = ask(account, [question], flow=flow, deadline_seconds=within_seconds, run=_for_somebody_who_waits)
     return result
 
 
@@ -117,6 +144,7 @@ def ask(
     flow: str,
     at_once: int = 16,
     deadline_seconds: float = EXCHANGE_SECONDS,
+    run: Run = _to_the_end,
 ) -> list[Result]:
     """Put questions to an account's processor, so many at once; an Answer or a ConnectorError for each.
 
@@ -133,8 +161,7 @@ def ask(
         broken = CredentialsRejected(f"{account.name} has no credentials that can be used: {error}")
         results: list[Result] = [broken] * len(questions)
     else:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            results = runner.run(_drive(connector, questions, flow, at_once, deadline_seconds))
+        results = run(_drive(connector, questions, flow, at_once, deadline_seconds))
     _note(account, results, flow)
     return results
 
@@ -160,8 +187,7 @@ def download(account: ConnectorAccount, report: ReportReference, into: IO[bytes]
         async with Transport(_http, connections=1) as transport:
             await transport.download(connector, report, into)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(drive())
+    _to_the_end(drive())
 
 
 async def _drive(

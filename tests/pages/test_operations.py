@@ -124,6 +124,19 @@ def test_an_account_that_is_never_asked_and_whose_webhooks_stopped_is_a_line(eng
     assert "None of its webhook endpoints is enabled" in line()
 
 
+def test_signatures_that_fail_beside_good_ones_are_a_line_for_a_day(engineer):
+    now = timezone.now()
+    account = AccountFactory.create(name="cards", connector="adyen")
+    endpoint = EndpointFactory.create(accounts=[account], rejected_count=1234, last_rejected_at=now)
+    park(endpoint, "good", "", received_at=now, state=DeliveryState.APPLIED)
+    [line] = [line for line in lines(engineer.page("/operations/")) if "were refused" in line]
+    assert "1,234 so far" in line
+    assert "cards" in line
+    assert "Compare the endpoint's secret" in line
+    account.endpoints.update(last_rejected_at=now - dt.timedelta(hours=25))
+    assert not [line for line in lines(engineer.page("/operations/")) if "were refused" in line]
+
+
 def test_an_account_that_shares_an_endpoint_is_missed_although_others_are_heard_there(engineer):
     now = timezone.now()
     heard, missed = (AccountFactory.create(name=name, connector="adyen") for name in ("shop-heard", "missed"))

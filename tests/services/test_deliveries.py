@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from django.db import DatabaseError
 from django.db.models import F
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.utils import timezone
+from structlog.testing import capture_logs
 
 from connectors import inbox, leases, webhooks
 from connectors.contract import Secret
@@ -115,6 +116,17 @@ def test_a_flood_of_wrong_signatures_is_counted_whole_at_a_write_a_second(door):
     assert WebhookEndpoint.objects.get().rejected_count == 4
 
 
+def test_what_came_within_the_same_second_is_counted_although_nothing_comes_afterwards(door):
+    for _ in range(5):
+        door.post(event(), secret="whsec_other")
+    assert WebhookEndpoint.objects.get().rejected_count == 1
+    assert webhooks._rejections._timer is not None, "nobody would write the others"
+    webhooks._rejections._timer.cancel()
+    webhooks._rejections.write_the_rest()
+    assert WebhookEndpoint.objects.get().rejected_count == 5
+    assert webhooks._rejections._timer is None
+
+
 def test_a_signature_that_is_too_old_is_counted_too(door):
     assert door.post(event(), at=timezone.now() - dt.timedelta(hours=1)).status_code == 400
     assert WebhookEndpoint.objects.get().rejected_count == 1
@@ -145,12 +157,40 @@ def test_only_post_is_allowed(door, method):
     assert getattr(Client(), method)(door.endpoint.path(door.token)).status_code == 405
 
 
+def told(logs, event_name):
+    """The one line of the log that tells of it: the endpoint, what happened, what to do."""
+    [line] = [line for line in logs if line["event"] == event_name]
+    assert line["todo"]
+    return line
+
+
 def test_a_body_over_one_mebibyte_is_413(door):
-    assert door.post(event(padding="x" * webhooks.MAXIMUM_BODY_BYTES)).status_code == 413
+    with capture_logs() as logs:
+        assert door.post(event(padding="x" * webhooks.MAXIMUM_BODY_BYTES)).status_code == 413
+    line = told(logs, "webhook_refused")
+    assert (line["endpoint"], line["status"], line["reason"]) == (door.endpoint.pk, 413, "At most 1 MiB.")
 
 
 def test_an_encoded_body_is_415(door):
-    assert door.post(event(), **{"Content-Encoding": "gzip"}).status_code == 415
+    with capture_logs() as logs:
+        assert door.post(event(), **{"Content-Encoding": "gzip"}).status_code == 415
+    assert told(logs, "webhook_refused")["status"] == 415
+
+
+def test_a_body_in_pieces_without_a_length_is_411_and_not_called_a_wrong_signature(door):
+    request = RequestFactory().post(door.endpoint.path(door.token), headers={"Transfer-Encoding": "chunked"})
+    request.META["CONTENT_LENGTH"] = ""
+    with capture_logs() as logs:
+        assert webhooks.receive(request, "stripe", door.token).status_code == 411
+    assert told(logs, "webhook_refused")["endpoint"] == door.endpoint.pk
+    assert WebhookEndpoint.objects.get().rejected_count == 0
+
+
+def test_an_unknown_address_is_told_with_what_to_do(door):
+    door.token = "nobody"
+    with capture_logs() as logs:
+        door.post(event())
+    assert told(logs, "webhook_not_addressed")["connector"] == "stripe"
 
 
 def test_a_timestamp_outside_the_tolerance_is_400(door):

@@ -130,7 +130,7 @@ def _check_basic(header: str, endpoint: Endpoint) -> None:
         for secrets in endpoint.secrets
     ]
     if not any(matches):
-        raise SignatureInvalid("the Basic authentication is missing or wrong")
+        raise SignatureInvalid("the user name and password are missing or wrong")
 
 
 def _check(keys: list[bytes], message: bytes, signature: str) -> None:

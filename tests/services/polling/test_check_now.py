@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
+import threading
 from contextlib import ExitStack, contextmanager
+from typing import NoReturn
 
 import httpx
 import pytest
@@ -104,6 +107,26 @@ def test_however_many_accounts_hang_people_do_not_take_every_thread(account, pro
             stack.enter_context(asked_at_this_moment(AccountFactory.create(), times=1))
         assert services.sync_refund(refund).answer == "unavailable"
     assert services.sync_refund(refund).live
+
+
+def test_a_name_server_that_hangs_holds_nobody_up(account, monkeypatch, settings):
+    settings.SANDBOX_URL = "http://processor.example"
+    answers, asked = threading.Event(), list[str]()
+
+    def hang(host: str, *_: object, **__: object) -> NoReturn:
+        asked.append(host)
+        answers.wait(60)
+        raise OSError("no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    with services.processors_replaced_by(None):
+        result = services.sync_refund(due(account), within_seconds=1)
+    try:
+        assert (result.answer, result.message) == ("unavailable", "Stripe did not answer in time.")
+        assert asked
+        assert any(thread.name.startswith("names") for thread in threading.enumerate()), "nobody waits for it"
+    finally:
+        answers.set()
 
 
 @contextmanager
