@@ -238,7 +238,7 @@ class Transport:
                 body += part
                 self._bytes_held += len(part)
                 if len(body) > MAXIMUM_BODY_BYTES:
-                    raise MalformedAnswer("the answer is larger than 2 MiB")
+                    raise MalformedAnswer("the processor's answer is larger than 2 MiB; ask its support why")
                 if self._bytes_held > MAXIMUM_TOGETHER_BYTES:
                     raise MalformedAnswer("the answers under way are larger than 16 MiB together")
             return bytes(body)
