@@ -16,6 +16,9 @@ class AddIndexOnline(AddIndex):
     SQLite, which has but one writer. Needs a migration with `atomic = False`."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        # What a migration left that was killed: half an index, or a whole one that nobody noted.
+        leftover = schema_editor.quote_name(self.index.name)
+        schema_editor.execute(f"DROP INDEX {_concurrently(schema_editor)} IF EXISTS {leftover}")
         if schema_editor.connection.vendor == "postgresql":
             AddIndexConcurrently(self.model_name, self.index).database_forwards(
                 app_label, schema_editor, from_state, to_state

@@ -151,7 +151,6 @@ def forget_doors() -> None:
     _doorbell.reset()
     _unknown.reset()
     _odd.reset()
-    _rejections.reset()
     _trouble.ended()
 
 
@@ -243,7 +242,7 @@ class _Trouble:
 
 
 class _Rejections:
-    """Counts signatures that failed, at each endpoint; a flood of them costs one write a second."""
+    """Counts signatures that failed, at each endpoint; a flood of them costs at most two writes a second."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -273,8 +272,10 @@ class _Rejections:
 
     def _in_a_second(self) -> None:
         """In a thread of its own."""
-        self.write_the_rest()
-        connections[settings.INBOX_DATABASE].close()
+        try:
+            self.write_the_rest()
+        finally:
+            connections[settings.INBOX_DATABASE].close()
 
     def write_the_rest(self) -> None:
         with self._lock:

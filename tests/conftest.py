@@ -34,8 +34,10 @@ def _no_network() -> Iterator[None]:
 def _fresh_doors() -> Iterator[None]:
     """What the receiver remembers of endpoints ends with the test."""
     webhooks.forget_doors()
+    webhooks._rejections.reset()
     yield
     webhooks.forget_doors()
+    webhooks._rejections.reset()
 
 
 @pytest.fixture(autouse=True)

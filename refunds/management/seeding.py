@@ -233,13 +233,13 @@ class _Making:
             f"CASE WHEN stage = {Stage.RETURNED.value} THEN told + 259200 WHEN {pending} THEN made + 60 ELSE told END "
             f"AS known FROM {staged} c{d.once})"
         )
-        return f"{dated} r JOIN {self._customers(first, last)} c ON n = i % {self.customers}"
+        return f"{dated} r JOIN {self._customers_among(first, last)} c ON n = i % {self.customers}"
 
     @property
     def customers(self) -> int:
         return max(self.last // REFUNDS_OF_A_CUSTOMER, 1)
 
-    def _customers(self, first: int, last: int) -> str:
+    def _customers_among(self, first: int, last: int) -> str:
         """Those of these refunds, so that not all are read for each part."""
         begin, end = first % self.customers, last % self.customers
         if last - first + 1 >= self.customers:

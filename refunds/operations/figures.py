@@ -129,21 +129,23 @@ class WebhookNews:
         """The end of the last one: no earlier moment is known."""
         return dt.datetime.combine(self.last + dt.timedelta(days=1), dt.time(), tzinfo=dt.UTC)
 
-    def is_late(self, now: dt.datetime) -> bool:
-        """Whether the next one has not come for three times as long as it usually took, two days at least. Unknown
-        where they came on fewer than five days."""
-        usually = (self.last - self.first + dt.timedelta(days=1)) / self.days
-        return self.days >= _DAYS_TO_KNOW and now - self.until > max(_QUIET_AT_LEAST, 3 * usually)
+    @property
+    def quiet_at_most(self) -> dt.timedelta | None:
+        """For how long there may be none: four times as long as it usually takes, three days at least. None where they
+        came on too few days to know what is usual."""
+        if self.days < _DAYS_TO_KNOW:
+            return None
+        return max(_QUIET_AT_LEAST, 4 * (self.last - self.first + dt.timedelta(days=1)) / self.days)
 
 
-_DAYS_TO_KNOW = 5
-_QUIET_AT_LEAST = dt.timedelta(days=2)
+_DAYS_TO_KNOW = 10
+_QUIET_AT_LEAST = dt.timedelta(days=3)
 
 
-def webhook_news() -> Mapping[int, WebhookNews]:
+def webhook_news(account_ids: Iterable[int]) -> Mapping[int, WebhookNews]:
     """By account, of the days that tallies are kept for; an account of which webhooks told nothing is not there."""
-    told = TransitionTally.objects.filter(source=Source.WEBHOOK).order_by().values_list("account_id")
-    found = told.annotate(Min("day"), Max("day"), Count("day", distinct=True))
+    told = TransitionTally.objects.filter(source=Source.WEBHOOK, account__in=list(account_ids)).order_by()
+    found = told.values_list("account_id").annotate(Min("day"), Max("day"), Count("day", distinct=True))
     return {account_id: WebhookNews(first, last, days) for account_id, first, last, days in found}
 
 

@@ -43,12 +43,22 @@ class Health:
 
     @property
     def last_webhook_at(self) -> dt.datetime | None:
-        """When a delivery with a valid signature last came to an endpoint of its own; where it shares them, the end of
-        the last day of which one told something new of its refunds, now at the latest."""
+        """When a delivery with a valid signature last came to an endpoint of its own. Where it shares one, the
+        beginning of the last day on which one told something new of its refunds: that much is known."""
+        times = [self._last_at_its_own]
+        if self.news and self.shared:
+            times.append(self.news.until - dt.timedelta(days=1))
+        return max((time for time in times if time), default=None)
+
+    @property
+    def _last_at_its_own(self) -> dt.datetime | None:
         own = [endpoint for endpoint in self.endpoints if endpoint.pk not in self.shared]
-        times = [getattr(endpoint, "last_valid_at", None) for endpoint in own]
-        if self.news and len(own) < len(self.endpoints):
-            times.append(min(self.news.until, timezone.now()))
+        return max((time for each in own if (time := getattr(each, "last_valid_at", None))), default=None)
+
+    @property
+    def _told_until(self) -> dt.datetime | None:
+        """No refund that was made by then can be missing for want of webhooks."""
+        times = [self._last_at_its_own, self.news.until if self.news and self.shared else None]
         return max((time for time in times if time), default=None)
 
     @property
@@ -84,7 +94,15 @@ class Health:
     def _is_silent(self) -> bool:
         """Nothing was ever heard, or nothing for long from a processor that is asked every hour."""
         heard_at = self.last_heard_at
-        return heard_at is None or (self.is_asked and heard_at < timezone.now() - QUIET_AFTER)
+        if heard_at is None:
+            return not self._may_have_been_heard
+        return self.is_asked and heard_at < timezone.now() - QUIET_AFTER
+
+    @property
+    def _may_have_been_heard(self) -> bool:
+        """What came to a shared endpoint is known for as long as the tallies are kept."""
+        forgotten = timezone.now() - TransitionTally.KEPT
+        return any(each.pk in self.shared and each.created_at < forgotten for each in self.endpoints)
 
     @property
     def takes_webhooks(self) -> bool:
@@ -102,7 +120,7 @@ class Health:
     @property
     def webhooks_are_missed(self) -> bool:
         """Whoever is never asked, or asked seldom, would not be missed otherwise."""
-        since = self.last_webhook_at
+        since = self._told_until
         if since is None:
             # Tallies go back so far and no further.
             since = max(min(each.created_at for each in self.endpoints), timezone.now() - TransitionTally.KEPT)
@@ -111,7 +129,8 @@ class Health:
     @property
     def webhooks_are_late(self) -> bool:
         """Of whoever is never asked, not even a refund would be known that was made meanwhile."""
-        return not self.is_asked and self.news is not None and self.news.is_late(timezone.now())
+        told_until, quiet = self._told_until, self.news.quiet_at_most if self.news else None
+        return not self.is_asked and bool(told_until and quiet and timezone.now() - told_until > quiet)
 
     @property
     def is_asked(self) -> bool:
@@ -126,7 +145,7 @@ def health(accounts: QuerySet[ConnectorAccount]) -> list[Health]:
         account.pk: Health(account, polling.get(account.pk), newest_made_at=getattr(account, "made_at", None))
         for account in accounts.annotate(made_at=_newest_made())
     }
-    news = webhook_news()
+    news = webhook_news(found)
     for account_id, endpoint, is_shared in _endpoints(accounts, found):
         h = found[account_id]
         h.endpoints.append(endpoint)

@@ -197,8 +197,10 @@ def _of_refused(healths: list[Health], now: dt.datetime) -> Iterator[Trouble]:
         for endpoint in health.endpoints:
             whose[endpoint.pk].append(health.account.name)
     for endpoint in endpoints.values():
-        at = endpoint.last_rejected_at
-        if endpoint.enabled and at is not None and at > now - REFUSED_LATELY:
+        at, good_at = endpoint.last_rejected_at, getattr(endpoint, "last_valid_at", None)
+        if at is None or good_at is None or at > good_at:
+            continue
+        if endpoint.enabled and at > now - REFUSED_LATELY:
             yield Trouble(
                 Level.WARNING,
                 "refused",

@@ -34,7 +34,7 @@ def selected(posted: QueryDict, viewer: Viewer) -> Selection:
         return _all_of_the_filters(posted.get("filters", ""), viewer)
     given = {int(text) for text in posted.getlist("refund") if text.isdecimal() and len(text) <= _LONGEST_ID}
     if len(given) > MOST_AT_ONCE:
-        raise Unfit(f"At most {MOST_AT_ONCE:,} refunds can be changed at once.")
+        raise Unfit(f"At most {MOST_AT_ONCE:,} refunds can be chosen at once.")
     ids = list(refunds_of(viewer.user).filter(pk__in=given).order_by("pk").values_list("pk", flat=True))
     if not ids:
         raise Unfit("Choose refunds first: tick their boxes, or take all that the filters show.")
@@ -44,12 +44,12 @@ def selected(posted: QueryDict, viewer: Viewer) -> Selection:
 def _all_of_the_filters(filters: str, viewer: Viewer) -> Selection:
     form = ListForm(QueryDict(filters), user=viewer.user)
     if not form.is_valid():
-        raise Unfit("The list's filters are not understood, so nothing was changed. Open the list again.")
+        raise Unfit("The list's filters are not understood, so nothing was done. Open the list again.")
     found = listing.matching(refunds_of(viewer.user), form.cleaned_data, viewer)
     # The first ones in the list's own order, so that it is clear which they are.
     rows = listing.page(found, size=MOST_AT_ONCE, order=listing.order_of(form.cleaned_data))
     if not rows.rows:
-        raise Unfit("The filters show no refund, so nothing was changed.")
+        raise Unfit("The filters show no refund, so nothing was done.")
     return Selection([row.pk for row in rows.rows], cut_off=rows.following is not None)
 
 

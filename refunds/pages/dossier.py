@@ -22,5 +22,5 @@ def evidence(history: History) -> list[Piece]:
     """Every statement, oldest first; one query."""
     numbers = {number for entry in history.entries if (number := entry.observation.delivery_id) is not None}
     bodies = WebhookDelivery.objects.filter(pk__in=numbers).values_list("pk", "body")
-    digests = {pk: hashlib.sha256(body).hexdigest() for pk, body in bodies.iterator()}
+    digests = {pk: hashlib.sha256(body).hexdigest() for pk, body in bodies.iterator(chunk_size=1)}
     return [Piece(entry, digests.get(entry.observation.delivery_id or 0, "")) for entry in history.entries]

@@ -114,6 +114,7 @@ def _compare(run: Run, alive: Callable[[], None]) -> None:
 
     account_ids = list(run.accounts.values_list("pk", flat=True))
     with workbench(run, account_ids) as bench:
+        bench.count_joined()
         engine.compare(bench, step)
         with transaction.atomic(durable=True):
             counts = engine.write(bench)

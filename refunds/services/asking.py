@@ -162,7 +162,7 @@ def ask(
         results: list[Result] = [broken] * len(questions)
     else:
         results = run(_drive(connector, questions, flow, at_once, deadline_seconds))
-    _note(account, results, flow)
+    _note(account, results, flow, patient=deadline_seconds >= PERSON_SECONDS)
     return results
 
 
@@ -201,7 +201,8 @@ async def _drive(
         return await run_each([job(question) for question in questions], at_once=at_once)
 
 
-def _note(account: ConnectorAccount, results: Sequence[Result], flow: str) -> None:
+def _note(account: ConnectorAccount, results: Sequence[Result], flow: str, *, patient: bool) -> None:
+    """`patient`: whether it was waited for long enough that no answer says something of the processor."""
     state = AccountPolling.of(account)
     rejected = next((r for r in results if isinstance(r, CredentialsRejected)), None)
     if rejected is not None and rejected.http_status == 403 and flow in EXTRA_FLOWS:
@@ -215,7 +216,7 @@ def _note(account: ConnectorAccount, results: Sequence[Result], flow: str) -> No
     failures = [r for r in results if isinstance(r, (Unavailable, MalformedAnswer))]
     if rejected is None and (answers or any(isinstance(r, RefundNotFound) for r in results)):
         state.note_answer()
-    elif failures:
+    elif failures and patient:
         state.note_failure(str(failures[-1]), times=len(failures))
     waits = [r.retry_after_seconds for r in failures if isinstance(r, Unavailable) and r.retry_after_seconds]
     if waits:

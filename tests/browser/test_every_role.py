@@ -40,6 +40,8 @@ QUERIES = {
     "together": ["?code=B04"],
     "imports": ["", "?errors=1"],
 }
+OWN = ("/refunds/checks/", "/views/")
+"""Pages that are somebody's own: for others there is nothing."""
 LEAST = {Role.SUPPORT: 18, Role.FINANCE: 30, Role.ENGINEER: 30, Role.ADMIN: 32, Role.AUDITOR: 22}
 """Pages of each role, so that a page that is not there is not taken for one without faults."""
 
@@ -71,7 +73,7 @@ def _values(world: World, month: reconciling.Month) -> dict[str, list[str]]:
         "view_change": [str(SavedView.objects.latest("pk").pk)],
         "status_report": [str(StatusReport.objects.latest("pk").pk)],
         "ledger_import": [str(LedgerImport.objects.latest("pk").pk)],
-        "break": [str(month.the(code, parties).pk) for code, parties in ((Code.AMOUNT_UNDER, "PS"),)],
+        "break": [str(month.the(Code.AMOUNT_UNDER, "PS").pk)],
         "decision": [str(DecisionGroup.objects.latest("pk").pk)],
         "run": [str(month.run.pk)],
         "suggestions": [str(month.run.pk)],
@@ -101,7 +103,8 @@ def test_no_page_of_any_role_has_a_fault(everything: dict[str, list[str]], opens
     for address in addresses(everything):
         response = page.goto(address)
         assert response
-        assert response.status in (200, 403, 404), (address, response.status)
+        known = (200, 403, 404) if address.startswith(OWN) else (200, 403)
+        assert response.status in known, (address, response.status)
         opened += response.status == 200
         if objections := violations(page):
             found[address] = objections

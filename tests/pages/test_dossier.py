@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from django.utils import timezone
 
 from connectors.models import WebhookDelivery
 from refunds.cases import changing, notes
@@ -48,6 +49,18 @@ def test_notes_tags_and_what_the_parties_say_are_in_it_only_where_it_is_for_us(s
     ours = support.page(address(refund, "?for=us"))
     assert all(word in ours for word in ("called on Tuesday", "vip", "What each party says", "For us only"))
     assert "<form" not in ours.partition("<main")[2].partition("</main>")[0]
+
+
+def test_what_is_wrong_with_us_is_nobody_elses_business(world, support):
+    world.asked.credentials_rejected_at = timezone.now()
+    world.asked.save()
+    world.returned.reason = "fraudulent"
+    world.returned.save()
+    others = support.page(address(world.returned))
+    ours = support.page(address(world.returned, "?for=us"))
+    for word in ("our credentials are rejected", "may have been told", "fraudulent"):
+        assert word in ours
+        assert word not in others
 
 
 def test_it_can_be_of_an_earlier_moment(world, support):

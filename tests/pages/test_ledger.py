@@ -144,3 +144,14 @@ def test_only_who_may_hand_in_tries_a_refused_file_again(finance: Person, role: 
 
 def test_an_import_nobody_made_is_a_designed_404(finance: Person) -> None:
     assert "There is nothing at this address" in finance.page("/ledger/4711/", expect=404)
+
+
+def test_an_import_that_has_not_come_to_its_end_is_not_called_refused(finance, account):
+    began = LedgerImport.objects.create(
+        account=account, name="april.csv", source="upload", digest="d", entries=500, error="april.csv: it has begun."
+    )
+    for address in ("/ledger/", f"/ledger/{began.pk}/", "/imports/"):
+        page = finance.page(address)
+        assert "Not finished" in page
+        assert "was refused" not in page
+        assert "hand it in anew" not in page

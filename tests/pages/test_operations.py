@@ -128,11 +128,13 @@ def test_signatures_that_fail_beside_good_ones_are_a_line_for_a_day(engineer):
     now = timezone.now()
     account = AccountFactory.create(name="cards", connector="adyen")
     endpoint = EndpointFactory.create(accounts=[account], rejected_count=1234, last_rejected_at=now)
-    park(endpoint, "good", "", received_at=now, state=DeliveryState.APPLIED)
+    park(endpoint, "good", "", received_at=now + dt.timedelta(seconds=1), state=DeliveryState.APPLIED)
     [line] = [line for line in lines(engineer.page("/operations/")) if "were refused" in line]
     assert "1,234 so far" in line
     assert "cards" in line
     assert "Compare the endpoint's secret" in line
+    account.endpoints.update(last_rejected_at=now + dt.timedelta(minutes=1))
+    assert not [line for line in lines(engineer.page("/operations/")) if "were refused" in line], "an alert's matter"
     account.endpoints.update(last_rejected_at=now - dt.timedelta(hours=25))
     assert not [line for line in lines(engineer.page("/operations/")) if "were refused" in line]
 
@@ -161,13 +163,21 @@ def test_webhooks_that_came_every_day_and_come_no_more_are_missed_without_any_re
     account = AccountFactory.create(name="cards", connector="adyen")
     endpoint = EndpointFactory.create(accounts=[account], created_at=now - dt.timedelta(days=90))
     park(endpoint, "last", "", received_at=now - dt.timedelta(days=5), state=DeliveryState.APPLIED)
-    for days in (12, 11, 9, 8):
+    for days in range(8, 17):
         TransitionTally.count_in([(account.pk, Source.WEBHOOK)], day=now.date() - dt.timedelta(days=days))
     assert not any("cards" in line for line in lines(engineer.page("/operations/"))), "too few to know"
-    TransitionTally.count_in([(account.pk, Source.WEBHOOK)], day=now.date() - dt.timedelta(days=6))
+    TransitionTally.count_in([(account.pk, Source.WEBHOOK)], day=now.date() - dt.timedelta(days=7))
     assert any("much longer than it usually takes" in line for line in lines(engineer.page("/operations/")))
-    TransitionTally.count_in([(account.pk, Source.WEBHOOK)], day=now.date() - dt.timedelta(days=3))
-    assert not any("cards" in line for line in lines(engineer.page("/operations/")))
+    endpoint.deliveries.update(received_at=now - dt.timedelta(days=3))
+    assert not any("cards" in line for line in lines(engineer.page("/operations/"))), "one that said nothing new is one"
+
+
+def test_an_idle_account_that_shares_an_endpoint_was_not_never_heard(engineer):
+    accounts = [AccountFactory.create(name=name, connector="adyen") for name in ("idle", "busy")]
+    endpoint = EndpointFactory.create(accounts=accounts, created_at=timezone.now() - dt.timedelta(days=34))
+    assert any("Nothing was ever heard" in line and "idle" in line for line in lines(engineer.page("/operations/")))
+    type(endpoint).objects.update(created_at=timezone.now() - dt.timedelta(days=36))
+    assert not any("idle" in line for line in lines(engineer.page("/operations/")))
 
 
 def test_what_is_wrong_links_its_section_of_the_runbook_where_there_is_one(engineer, settings):

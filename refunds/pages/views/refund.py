@@ -36,7 +36,7 @@ from refunds.services import SyncResult, sync_refund
 _ASK_AT_MOST_EVERY = dt.timedelta(seconds=5)
 PATIENCE_SECONDS = 2.0
 """How long the page waits for a processor; one that needs longer is asked again by the poller."""
-IN_THE_BACKGROUND = "It is asked again in the background, and this page shows what it answers."
+IN_THE_BACKGROUND = "It is asked in the background, and this page shows what it answers."
 
 
 class _NotUnderstood(ValueError):
@@ -109,12 +109,16 @@ def dossier(request: SignedInRequest, pk: int) -> HttpResponse:
     known_at = _known_at(request)
     found = _portrait(request, row, known_at)
     internal = request.GET.get("for") == "us" and known_at is None
+    if not internal:
+        # Whether we may hold old news, and what to do about the refund, is nobody else's business.
+        found = replace(found, notices=[])
     context: dict[str, Any] = {
         "portrait": found,
         "evidence": evidence(found.history),
         "printed_at": timezone.now(),
         "address": request.build_absolute_uri(),
         "internal": internal,
+        "for_others": not internal,
         "may_see_settlement": internal and may(request.user, Action.SEE_SETTLEMENT),
     }
     if internal:

@@ -63,8 +63,8 @@ def unanswered(run: Run) -> int:
 
 
 def suggestions_of(refund: Refund) -> list[Match]:
-    """What the runs that speak for today suggest for one refund and nobody has answered, newest first; at most four
-    queries."""
+    """What the runs that speak for today suggest for one refund and nobody has answered, newest first; one query
+    where there is nothing."""
     runs = Run.objects.filter(state=RunState.DONE, suggested__gt=0, accounts=refund.account_id).order_by("-id")
     matches = Match.objects.filter(run__in=runs.values("pk")[:_RUNS_LOOKED_AT], refund=refund)
     found = list(

@@ -29,7 +29,7 @@ class EntryKind(models.IntegerChoices):
 
 class LedgerImportQuerySet(models.QuerySet["LedgerImport"]):
     def refused(self) -> LedgerImportQuerySet:
-        """Files that were refused as a whole."""
+        """Files that were refused as a whole, and those whose import has not come to its end."""
         return self.exclude(error="")
 
     def free(self, now: dt.datetime) -> LedgerImportQuerySet:
@@ -78,7 +78,8 @@ class LedgerImport(models.Model):
     @property
     def is_begun(self) -> bool:
         """Whether its entries are being taken in, or that was broken off."""
-        return bool(self.error) and (self.taken_until is not None or bool(self.entries or self.known or self.refused))
+        is_at_work = self.taken_until is not None and self.taken_until > timezone.now()
+        return bool(self.error) and (is_at_work or bool(self.entries or self.known or self.refused))
 
     def take(self) -> bool:
         """Become the one who works on a refused file; False where somebody else does, or it is not refused any more."""

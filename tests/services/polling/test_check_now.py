@@ -16,9 +16,9 @@ from django.utils import timezone
 from connectors.contract import Money, Stage
 from refunds import services
 from refunds.facts import Source
-from refunds.models import Refund
+from refunds.models import AccountPolling, Refund
 from refunds.services import Registration
-from refunds.services.asking import MOST_PEOPLE_AT_ONCE, MOST_PEOPLE_OF_ONE_ACCOUNT, people
+from refunds.services.asking import MOST_PEOPLE_AT_ONCE, MOST_PEOPLE_OF_ONE_ACCOUNT, PERSON_SECONDS, people
 from tests.factories import T0, AccountFactory, RefundFactory, fact
 from tests.services.polling.double import due, working_account
 
@@ -127,6 +127,15 @@ def test_a_name_server_that_hangs_holds_nobody_up(account, monkeypatch, settings
         assert any(thread.name.startswith("names") for thread in threading.enumerate()), "nobody waits for it"
     finally:
         answers.set()
+
+
+@pytest.mark.parametrize(("seconds", "failures"), [(2.0, 0), (PERSON_SECONDS, 1)])
+def test_somebody_who_is_in_a_hurry_says_nothing_of_the_processor(account, processor, seconds, failures):
+    processor.instead = lambda _: httpx.Response(503)
+    refund = due(account)
+    services.sync_refund(refund, within_seconds=seconds)
+    assert AccountPolling.of(account).failures == failures
+    assert Refund.objects.get().last_answer == "unavailable"
 
 
 @contextmanager
