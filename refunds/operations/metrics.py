@@ -105,7 +105,7 @@ def _of_conditions(healths: list[Health], now: dt.datetime) -> Iterator[Metric]:
          [h.account.credentials_rejected_at is not None for h in healths]),
         ("account_clock_skew_seconds", "Our clock less the processor's.",
          [h.account.clock_skew_seconds for h in healths]),
-        ("account_last_webhook_age_seconds", "Since the last one with a valid signature; to the day at a shared endpoint.",
+        ("account_last_webhook_age_seconds", "Since the last valid one; to the day at a shared endpoint.",
          [_age(h.last_webhook_at, now) for h in healths]),
         ("account_webhooks_stopped", "1: missed, much later than usual, or no endpoint is open.",
          [h.webhooks_stopped for h in healths]),
