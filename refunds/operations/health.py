@@ -145,13 +145,12 @@ def health(accounts: QuerySet[ConnectorAccount]) -> list[Health]:
         account.pk: Health(account, polling.get(account.pk), newest_made_at=getattr(account, "made_at", None))
         for account in accounts.annotate(made_at=_newest_made())
     }
-    news = webhook_news(found)
     for account_id, endpoint, is_shared in _endpoints(accounts, found):
-        h = found[account_id]
-        h.endpoints.append(endpoint)
-        h.news = news.get(account_id)
+        found[account_id].endpoints.append(endpoint)
         if is_shared:
-            h.shared.add(endpoint.pk)
+            found[account_id].shared.add(endpoint.pk)
+    for account_id, news in webhook_news(found).items():
+        found[account_id].news = news
     for account_id, number in _open_alerts(accounts):
         found[account_id].open_alerts = number
     for failing in FailingRoad.objects.filter(account__in=accounts).order_by("road"):

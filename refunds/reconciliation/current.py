@@ -17,8 +17,8 @@ Span = tuple[dt.datetime, dt.datetime]
 
 
 def current_runs(runs: RunQuerySet, *, account_ids: Collection[int] | None = None) -> dict[int, set[int]]:
-    """The runs whose word still holds, newest first, each with the accounts it holds for; three
-    queries at most.
+    """The runs whose word still holds, newest first, each with the accounts it holds for; three queries at
+    most.
 
     A later run over the same period or a longer one replaces an earlier one, account by account.
     """
@@ -50,8 +50,8 @@ def _of_accounts(account_ids: Collection[int]) -> list[int]:
 
 
 def open_breaks_of(refund: Refund) -> list[Break]:
-    """The open breaks of one refund by the runs that speak for today, the newest first; one query where
-    there is none."""
+    """The open breaks of one refund by the runs that speak for today, the newest first; one query where there is
+    none."""
     found: Any = Break.objects.filter(refund=refund).with_decision().select_related("account", "run")
     newest = [each for each in found.order_by("-id")[:_BREAKS_OF_ONE] if each.state == BreakState.OPEN]
     if not newest:
